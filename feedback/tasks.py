@@ -1,0 +1,23 @@
+"""Processing as the worker runs it: one task for each queue, so that none delays another."""
+
+from functools import partial
+
+from config.celery import bell
+from feedback.processing import process_queue, waiting_seconds
+
+TEXT, LAYOUT, IMAGE = "process.text", "process.layout", "process.image"
+
+
+@bell("feedback.process_text", waiting=partial(waiting_seconds, TEXT))
+def process_text() -> None:
+    process_queue(TEXT)
+
+
+@bell("feedback.process_layout", waiting=partial(waiting_seconds, LAYOUT))
+def process_layout() -> None:
+    process_queue(LAYOUT)
+
+
+@bell("feedback.process_image", waiting=partial(waiting_seconds, IMAGE))
+def process_image() -> None:
+    process_queue(IMAGE)

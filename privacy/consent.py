@@ -1,0 +1,48 @@
+"""What a person allows: asked before anything is stored, and again when a version is built."""
+
+from django.db import transaction
+from django.utils import timezone
+
+from privacy.errors import NoConsent, OptedOut
+from privacy.models import Consent, ConsentDefault, DataSubject, Project, Purpose
+
+
+def require(project: Project, user_id: str | None) -> None:
+    """Raise OptedOut or NoConsent unless this person's data may be stored.
+
+    A person who is new becomes a data subject, so that they can be found, and leave, later.
+    """
+    if user_id is None:
+        return
+    answers = list(
+        DataSubject.objects.filter(project=project, user_id=user_id).values_list(
+            "consents__purpose", "consents__is_granted"
+        )
+    )
+    has_granted = dict(answers).get(Purpose.COLLECTION)
+    if has_granted is False:
+        raise OptedOut
+    if has_granted is None and project.consent_default == ConsentDefault.WITHHELD:
+        raise NoConsent
+    if not answers:
+        DataSubject.objects.bulk_create(
+            [DataSubject(project=project, user_id=user_id)], ignore_conflicts=True
+        )
+
+
+def is_granted(project: Project, subject: DataSubject, purpose: Purpose) -> bool:
+    """Return what counts for this person now: their word, else the project's default."""
+    said = subject.consents.filter(purpose=purpose).values_list("is_granted", flat=True).first()
+    return project.consent_default == ConsentDefault.GRANTED if said is None else said
+
+
+@transaction.atomic
+def decide(*, project: Project, user_id: str, purpose: Purpose, is_granted: bool) -> DataSubject:
+    """Record that a person grants or withdraws a purpose; a new person becomes a subject."""
+    subject, _ = DataSubject.objects.get_or_create(project=project, user_id=user_id)
+    Consent.objects.update_or_create(
+        subject=subject,
+        purpose=purpose,
+        defaults={"is_granted": is_granted, "decided_at": timezone.now()},
+    )
+    return subject

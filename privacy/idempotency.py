@@ -1,0 +1,68 @@
+"""One answer for each Idempotency-Key, however often the request arrives."""
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from django.conf import settings
+from django.db import connection, transaction
+
+from config.celery import lock_key
+from config.errors import IdConflict, IdempotencyMismatch
+from privacy.models import IdempotencyKey, Project
+
+
+@dataclass(frozen=True)
+class Answer:
+    status_code: int
+    body: dict[str, Any]
+    is_replay: bool = False
+
+
+def fingerprint(project: Project, body: object) -> bytes:
+    """Return an HMAC of a body as sent: it tells sameness and reveals nothing.
+
+    The order of an object's members does not count. `user_token` changes with every request
+    of a person and is left out.
+    """
+    if isinstance(body, dict):
+        body = {key: value for key, value in body.items() if key != "user_token"}
+    canonical = msgspec.json.encode([project.pk, body], order="sorted")
+    return hmac.digest(settings.SECRET_KEY.encode(), canonical, "sha256")
+
+
+def answer_once(
+    project: Project, key: str | None, body: object, answer: Callable[[], Answer]
+) -> Answer:
+    """Return the stored answer to this key, else the new one, stored with its effects.
+
+    Errors that `answer` raises store nothing, so the request may be tried again. Raises
+    IdConflict while the first request still runs, IdempotencyMismatch for another content.
+    """
+    if not key:
+        return answer()
+    key_digest = hashlib.sha256(key.strip('"').encode()).digest()
+    print_ = fingerprint(project, body)
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            lock = lock_key(f"idempotency {project.pk} {key_digest.hex()}")
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [lock])
+            if not cursor.fetchone()[0]:
+                raise IdConflict("The first request with this Idempotency-Key is still running.")
+        known = IdempotencyKey.objects.filter(project=project, key_digest=key_digest).first()
+        if known is None:
+            new = answer()
+            IdempotencyKey.objects.create(
+                project=project,
+                key_digest=key_digest,
+                fingerprint=print_,
+                status_code=new.status_code,
+                body=msgspec.to_builtins(new.body),
+            )
+            return new
+    if not hmac.compare_digest(bytes(known.fingerprint), print_):
+        raise IdempotencyMismatch
+    return Answer(known.status_code, known.body, is_replay=True)

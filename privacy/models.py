@@ -1,0 +1,117 @@
+"""Who is who: projects, their keys, the people whose data they hold and what these allowed."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models.functions import Now
+from simple_history.models import HistoricalRecords
+
+from privacy.querysets import ApiKeyQuerySet, DataSubjectQuerySet
+
+USER_ID_PATTERN = r"^[A-Za-z0-9._:@|+-]{1,128}\Z"
+
+
+class Scope(models.TextChoices):
+    CAPTURE = "capture", "capture: publishable, may send feedback"
+    MANAGE = "manage", "manage: a server's secret, may do everything in its project"
+
+
+class Purpose(models.TextChoices):
+    COLLECTION = "collection", "Store what this person sends"
+    TRAINING = "training", "Train models on it"
+
+
+class ConsentDefault(models.TextChoices):
+    GRANTED = "granted", "Granted unless withdrawn"
+    WITHHELD = "withheld", "Withheld unless granted"
+
+
+class Project(models.Model):
+    """One product; nobody sees another project's data."""
+
+    slug = models.SlugField(unique=True)
+    name = models.CharField(max_length=200)
+    consent_default = models.CharField(
+        max_length=10,
+        choices=ConsentDefault,
+        default=ConsentDefault.GRANTED,
+        help_text="What counts for a person who has said nothing.",
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    history = HistoricalRecords()
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+class ApiKey(models.Model):
+    """A bearer key; only its SHA-256 is kept, the key itself is shown once."""
+
+    project = models.ForeignKey(Project, models.PROTECT, related_name="api_keys")
+    name = models.CharField(max_length=100)
+    scope = models.CharField(max_length=10, choices=Scope)
+    prefix = models.CharField(max_length=24, unique=True, editable=False)
+    digest = models.BinaryField(max_length=32, editable=False)
+    origins = ArrayField(
+        models.CharField(max_length=200),
+        default=list,
+        blank=True,
+        help_text="Origins of pages that may use this key; empty: any.",
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ApiKeyQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.prefix}… ({self.name})"
+
+
+class DataSubject(models.Model):
+    """A person as one project knows them."""
+
+    project = models.ForeignKey(Project, models.PROTECT, related_name="subjects")
+    user_id = models.CharField(max_length=128, validators=[RegexValidator(USER_ID_PATTERN)])
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects = DataSubjectQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "user_id"], name="one_subject_a_user_id")
+        ]
+
+    def __str__(self) -> str:
+        return self.user_id
+
+
+class Consent(models.Model):
+    """What a person last said about one purpose; what they said before is in its history."""
+
+    subject = models.ForeignKey(DataSubject, models.CASCADE, related_name="consents")
+    purpose = models.CharField(max_length=10, choices=Purpose)
+    is_granted = models.BooleanField()
+    decided_at = models.DateTimeField()
+    history = HistoricalRecords(cascade_delete_history=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["subject", "purpose"], name="one_consent_a_purpose")
+        ]
+
+
+class IdempotencyKey(models.Model):
+    """The first answer to a request with an Idempotency-Key; holds no content of the request."""
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="+")
+    key_digest = models.BinaryField(max_length=32)
+    fingerprint = models.BinaryField(max_length=32)
+    status_code = models.PositiveSmallIntegerField()
+    body = models.JSONField()
+    created_at = models.DateTimeField(db_default=Now(), db_index=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "key_digest"], name="one_answer_a_key")
+        ]

@@ -1,0 +1,26 @@
+"""Questions about keys and people."""
+
+from typing import Any
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+
+class ApiKeyQuerySet(models.QuerySet[Any]):
+    def usable(self) -> "ApiKeyQuerySet":
+        """Return keys that are neither revoked nor expired by the database's clock."""
+        return self.filter(
+            Q(expires_at=None) | Q(expires_at__gt=Now()),
+            Q(revoked_at=None) | Q(revoked_at__gt=Now()),
+        )
+
+
+class DataSubjectQuerySet(models.QuerySet[Any]):
+    def withdrawn(self, purpose: str) -> "DataSubjectQuerySet":
+        """Return people whose data may not be used for `purpose`, by word or by default."""
+        said = Q(consents__purpose=purpose)
+        silent_and_withheld = Q(project__consent_default="withheld") & ~Q(
+            pk__in=self.model.objects.filter(said, consents__is_granted=True).values("pk")
+        )
+        return self.filter((said & Q(consents__is_granted=False)) | silent_and_withheld).distinct()

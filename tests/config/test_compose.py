@@ -1,0 +1,57 @@
+"""docker-compose.yml against the schema of compose files, and with what `up` runs."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from config.management.commands import up
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def compose():
+    return yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+
+
+def test_it_works():
+    command = ["-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    result = subprocess.run(
+        [sys.executable, *command, "docker-compose.yml"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_all_services_are_there_and_watched(compose):
+    services = compose["services"]
+    assert set(services) == {"db", "redis", "migrate", "web", "worker", "beat"}
+    assert [name for name in services if "healthcheck" not in services[name]] == ["migrate"]
+
+
+def test_secrets_have_no_default(compose):
+    text = (ROOT / "docker-compose.yml").read_text()
+    for name in ("SECRET_KEY", "POSTGRES_PASSWORD", "REDIS_PASSWORD"):
+        assert re.findall(rf"\$\{{{name}(.*?)[ }}]", text)
+        assert all(rest.startswith(":?") for rest in re.findall(rf"\$\{{{name}(..)", text))
+
+
+def test_the_worker_serves_the_queues_of_up(compose):
+    assert up.QUEUES in compose["services"]["worker"]["command"]
+
+
+def test_only_this_machine_reaches_the_port(compose):
+    assert compose["services"]["web"]["ports"] == ["127.0.0.1:8000:8000"]
+    assert not [name for name in ("db", "redis") if "ports" in compose["services"][name]]
+
+
+def test_the_image_runs_as_an_ordinary_user():
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    assert "USER emend" in lines[: lines.index("EXPOSE 8000")]

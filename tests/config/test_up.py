@@ -1,0 +1,207 @@
+"""`up` as a person runs it, and the supervisor below it."""
+
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from config import supervisor as supervision
+from config.management.commands import up
+from config.supervisor import CannotRunError, Service, Supervisor
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def port():
+    return up._free_port("127.0.0.1", 0)
+
+
+@pytest.fixture(scope="module")
+def command(tmp_path_factory, port):
+    """Run `up` on a data folder of its own until the tests here are done."""
+    folder = tmp_path_factory.mktemp("up")
+    with (folder / "output").open("w") as output:
+        process = subprocess.Popen(
+            manage("up", "--port", port),
+            cwd=ROOT,
+            env=environment(folder),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    process.folder = folder
+    try:
+        wait_until(lambda: "answers on" in output_of(process) or process.poll() is not None)
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
+
+
+def manage(*arguments):
+    return [sys.executable, "manage.py", *map(str, arguments)]
+
+
+def environment(folder):
+    kept = {name: value for name, value in os.environ.items() if not name.endswith("_URL")}
+    return kept | {"EMEND_DATA_DIR": str(folder)}
+
+
+def output_of(process):
+    return (process.folder / "output").read_text()
+
+
+def children(pid):
+    """Return the direct children of a process: command line by process id."""
+    listed = subprocess.run(
+        ["ps", "-axo", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+    )
+    rows = [line.split(maxsplit=2) for line in listed.stdout.splitlines()]
+    return {int(row[0]): row[2] for row in rows if int(row[1]) == pid and len(row) == 3}
+
+
+def wait_until(is_so, *, timeout_seconds=60):
+    deadline = time.monotonic() + timeout_seconds
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_it_works(command, port):
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=10) as answer:
+        assert answer.status == 200
+    running = " ".join(children(command.pid).values())
+    for name in (
+        "postgres",
+        "redis",
+        "celery -A config worker",
+        "celery -A config beat",
+        "granian",
+    ):
+        assert name in running
+
+
+def test_the_first_start_hands_out_password_and_keys(command):
+    for name in ("admin_password", "capture_key", "manage_key"):
+        path = command.folder / "secrets" / name
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert output_of(command).count(path.read_text()) == 1
+
+
+def test_a_second_up_says_so(command):
+    second = subprocess.run(
+        manage("up", "--port", up._free_port("127.0.0.1", 0)),
+        cwd=ROOT,
+        env=environment(command.folder),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert second.returncode == 1
+    assert "already runs" in second.stderr
+
+
+def test_a_used_port_is_said_before_anything_starts(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        refused = subprocess.run(
+            manage("up", "--port", taken.getsockname()[1]),
+            cwd=ROOT,
+            env=environment(tmp_path / "data"),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert refused.returncode == 1
+    assert "choose another with --port" in refused.stderr
+    assert not (tmp_path / "data" / "postgres").exists()
+
+
+def test_a_killed_worker_comes_back(command):
+    def workers():
+        return {pid for pid, line in children(command.pid).items() if "config worker" in line}
+
+    killed = workers()
+    assert len(killed) == 1
+    os.kill(*killed, signal.SIGKILL)
+    wait_until(lambda: workers() and workers() != killed)
+    assert re.search(r"worker +\| ended with -9; starts again in 1 s", output_of(command))
+
+
+def test_terminate_leaves_nothing(command, port):
+    left = children(command.pid)
+    command.terminate()
+    assert command.wait(60) == 0
+    for pid in left:
+        with pytest.raises(ProcessLookupError):
+            os.killpg(pid, 0)
+    assert not [path for path in (command.folder / "run").rglob("*") if path.is_socket()]
+    assert up._free_port("127.0.0.1", port) == port
+
+
+def shell(name, script, **options):
+    return Service(name, ["sh", "-c", script], {"PATH": os.defpath}, **options)
+
+
+def test_the_delay_doubles_up_to_its_limit(monkeypatch, tmp_path):
+    monkeypatch.setattr(supervision, "SHORTEST_DELAY_SECONDS", 0.01)
+    monkeypatch.setattr(supervision, "LONGEST_DELAY_SECONDS", 0.05)
+    supervisor = Supervisor(log_pattern=str(tmp_path / "{name}.log"))
+    supervisor.start(shell("short", "exit 3"))
+    log = tmp_path / "short.log"
+    wait_until(lambda: log.read_text().count("ended with 3") >= 5)
+    supervisor.stop()
+    delays = re.findall(r"in (\S+) s", log.read_text())
+    assert delays[:5] == ["0.01", "0.02", "0.04", "0.05", "0.05"]
+
+
+def test_a_steady_life_forgives(monkeypatch, tmp_path):
+    monkeypatch.setattr(supervision, "SHORTEST_DELAY_SECONDS", 0.01)
+    monkeypatch.setattr(supervision, "STEADY_AFTER_SECONDS", 0.0)
+    supervisor = Supervisor(log_pattern=str(tmp_path / "{name}.log"))
+    supervisor.start(shell("steady", "exit 0"))
+    log = tmp_path / "steady.log"
+    wait_until(lambda: log.read_text().count("ended with 0") >= 3)
+    supervisor.stop()
+    assert set(re.findall(r"in (\S+) s", log.read_text())) == {"0.01"}
+
+
+def test_the_last_started_stops_first(tmp_path):
+    supervisor = Supervisor(log_pattern=str(tmp_path / "{name}.log"))
+    script = "trap 'echo {0} >> {1}; exit' TERM; touch {1}.{0}; while :; do sleep 0.05; done"
+    for name in ("first", "second", "third"):
+        started = tmp_path / f"order.{name}"
+        command = script.format(name, tmp_path / "order")
+        supervisor.start(shell(name, command, is_ready=started.exists))
+    supervisor.wait_ready()
+    supervisor.stop()
+    assert (tmp_path / "order").read_text().split() == ["third", "second", "first"]
+
+
+def test_the_stubborn_is_killed_with_its_children(tmp_path):
+    supervisor = Supervisor(log_pattern=str(tmp_path / "{name}.log"))
+    started = tmp_path / "started"
+    script = f"trap '' TERM; sleep 60 & touch {started}; wait; wait"
+    supervisor.start(shell("stubborn", script, is_ready=started.exists, grace_seconds=0.2))
+    supervisor.wait_ready()
+    pid = supervisor.pids["stubborn"]
+    supervisor.stop()
+    assert "did not stop within 0.2 s; killed" in (tmp_path / "stubborn.log").read_text()
+    with pytest.raises(ProcessLookupError):
+        os.killpg(pid, 0)
+
+
+def test_last_words_tell_why(tmp_path):
+    supervisor = Supervisor(log_pattern=str(tmp_path / "{name}.log"))
+    supervisor.start(shell("mute", "echo no disk here; exit 1", is_ready=lambda: False))
+    with pytest.raises(CannotRunError, match=r"mute did not answer in 0.5 s[\s\S]*no disk here"):
+        supervisor.wait_ready(timeout_seconds=0.5)
+    supervisor.stop()

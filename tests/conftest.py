@@ -1,0 +1,20 @@
+"""Real PostgreSQL and Redis for the tests, embedded ones where no URL names others."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from config import embedded
+
+
+@pytest.fixture(scope="session")
+def services() -> Iterator[None]:
+    """Run PostgreSQL and Redis in the temporary data folder that tests/settings.py chose."""
+    log_pattern = str(embedded.data_dir() / "logs" / "{name}.log")
+    with embedded.running(needs_redis=True, log_pattern=log_pattern):
+        yield
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(services: None) -> None:
+    """Start the services before pytest-django makes the test database."""

@@ -1,0 +1,250 @@
+"""Numbered, immutable, content-hashed versions of a dataset.
+
+Membership intervals are the only record of what is in a version; everything else here is
+derived from them and can be derived again (`rebuild`).
+"""
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Count, Exists, F, Max, OuterRef, Q
+from django.db.models.functions import Now
+
+from feedback.models import Example, Task
+from feedback.normalise import normalise
+from feedback.processing import add_silent_examples
+from training import curation, leases
+from training.errors import VersionNotReady
+from training.models import Dataset, DatasetVersion, Membership
+from training.sethash import SetHash, row_hash
+
+logger = logging.getLogger(__name__)
+CHUNK_ROWS = 2_000
+LISTED_FEEDBACK = 1_000
+
+
+@dataclass(frozen=True)
+class Row:
+    """One distinct row of a version, as trainers and exports see it."""
+
+    input: Any
+    output: Any
+    rejected_output: Any
+    weight: float
+    split: str
+    case: str
+    is_pinned: bool
+    source: str
+    signal: str
+    feedback_id: str | None
+
+
+def default_dataset(task: Task) -> Dataset:
+    """Return the dataset that the task's retrains use; makes it where there is none."""
+    dataset, _ = Dataset.objects.get_or_create(
+        project=task.project, name=f"{task.slug}-train", defaults={"task": task}
+    )
+    return dataset
+
+
+@transaction.atomic
+def request_version(dataset: Dataset) -> DatasetVersion:
+    """Take the next number; a worker builds the version."""
+    Dataset.objects.select_for_update().get(pk=dataset.pk)  # concurrent requests take turns
+    newest = dataset.versions.aggregate(newest=Max("version"))["newest"] or 0
+    return DatasetVersion.objects.create(dataset=dataset, name=dataset.name, version=newest + 1)
+
+
+def buildable() -> Any:
+    """Return versions to build: of each dataset the lowest number only, so they build in order."""
+    building = DatasetVersion.objects.filter(status="building")
+    earlier = building.filter(dataset=OuterRef("dataset"), version__lt=OuterRef("version"))
+    return building.filter(~Exists(earlier))
+
+
+def build_next() -> DatasetVersion | None:
+    """Claim and build one requested version; return it, or None if there is none."""
+    version = leases.claim(buildable())
+    return version and build(version)
+
+
+def build(version: DatasetVersion) -> DatasetVersion:
+    """Build a claimed version: all of it in one transaction, so that it is whole or not there."""
+    started = time.monotonic()
+    with leases.heartbeat(version), transaction.atomic():
+        leases.require_held(version)
+        _fill(version)
+        version.build_seconds = round(time.monotonic() - started, 3)
+        version.move_to("ready")
+        version.lease_until = None
+        version.save()
+    logger.info("dataset.built name=%s version=%d", version.name, version.version)
+    return version
+
+
+def _fill(version: DatasetVersion) -> None:
+    dataset = Dataset.objects.select_related("task").get(pk=version.dataset_id)
+    version.parent = dataset.versions.filter(status="ready").order_by("-version").first()
+    add_silent_examples(dataset.task)
+    version.as_of = _database_now()
+    version.task_history_id = dataset.task.history.latest().pk
+    version.dataset_history_id = dataset.history.latest().pk
+    wanted = curation.wanted(dataset, as_of=version.as_of)
+    memberships = Membership.objects.filter(dataset=dataset)
+    memberships.filter(until_version=None).exclude(example__in=wanted.values("pk")).update(
+        until_version=version.version
+    )
+    already = memberships.filter(until_version=None, example=OuterRef("pk"))
+    _admit(version, wanted.filter(~Exists(already)).order_by("pk").iterator(CHUNK_ROWS))
+    added, removed = _changed_hashes(version)
+    identity = SetHash(bytes(version.parent.hash_state) if version.parent else None)
+    identity.add(added)
+    identity.remove(removed)
+    version.hash_state = identity.state
+    version.content_hash = version.current_hash = identity.hexdigest()
+    version.counts = _counts(version, len(added), len(removed))
+    version.counts["left_out"] = curation.left_out(dataset, as_of=version.as_of)
+    version.feedback_source = _feedback_source(version)
+
+
+def _database_now() -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement_timestamp()")  # as the rows' own created_at
+        return cursor.fetchone()[0]
+
+
+def _admit(version: DatasetVersion, examples: Iterator[Example]) -> None:
+    Membership.objects.bulk_create(
+        (
+            Membership(
+                dataset_id=version.dataset_id,
+                example=example,
+                row_hash=hash_of(example),
+                since_version=version.version,
+            )
+            for example in examples
+        ),
+        batch_size=CHUNK_ROWS,
+    )
+
+
+def hash_of(example: Example) -> bytes:
+    """Return the hash of an example's canonical row: no ids, times, people or project in it."""
+    return row_hash(
+        {
+            "input": normalise(example.input),
+            "output": example.output,
+            "kind": "train",
+            "weight": float(example.base_weight),
+            "split": example.split,
+        }
+    )
+
+
+def _changed_hashes(version: DatasetVersion) -> tuple[list[bytes], list[bytes]]:
+    """Return the distinct rows that this version has and its parent had not, and the reverse.
+
+    Exact twins count once, so a row is gone only when its last twin is.
+    """
+    number = version.version
+    mine = Membership.objects.filter(dataset=version.dataset_id)
+    twin = mine.filter(row_hash=OuterRef("row_hash"))
+    was_there = twin.filter(since_version__lt=number).filter(
+        Q(until_version=None) | Q(until_version__gte=number)
+    )
+    is_there = twin.filter(until_version=None)
+    added = mine.filter(since_version=number).filter(~Exists(was_there))
+    removed = mine.filter(until_version=number).filter(~Exists(is_there))
+    return _hashes(added), _hashes(removed)
+
+
+def _hashes(memberships: Any) -> list[bytes]:
+    return [bytes(h) for h in memberships.values_list("row_hash", flat=True).distinct()]
+
+
+def _counts(version: DatasetVersion, added: int, removed: int) -> dict[str, Any]:
+    rows = Membership.objects.of_version(version)
+
+    def count_by(field: str) -> dict[str, int]:
+        grouped = rows.values_list(field).annotate(n=Count("row_hash", distinct=True))
+        return {str(value): n for value, n in grouped.order_by(field)}
+
+    splits = count_by("example__split")
+    return {
+        "total": sum(splits.values()),
+        "added": added,
+        "removed": removed,
+        "splits": splits,
+        "labels": count_by("example__output"),
+        "sources": count_by("example__source"),
+    }
+
+
+def _feedback_source(version: DatasetVersion) -> dict[str, Any]:
+    """Say which feedback the version was made from; the added ids are listed up to a limit."""
+    inside = Example.objects.filter(memberships__in=Membership.objects.of_version(version))
+    of_feedback = inside.filter(feedback__isnull=False)
+    added = of_feedback.filter(memberships__since_version=version.version)
+    ids = added.order_by("feedback__number").values_list("feedback__uuid", flat=True)
+    return {
+        "count": of_feedback.values("feedback").distinct().count(),
+        **curation.feedback_counts(inside),
+        "added": [str(feedback_id) for feedback_id in ids[:LISTED_FEEDBACK]],
+        "lineage": f"/api/v1/datasets/{version.name}/versions/{version.version}/lineage/",
+    }
+
+
+def require_ready(version: DatasetVersion) -> None:
+    if version.status != "ready":
+        raise VersionNotReady(f"{version} is {version.status}.")
+
+
+def rows(version: DatasetVersion, *, split: str | None = None) -> Iterator[Row]:
+    """Yield the distinct rows of a version ordered by row hash, without people who opted out."""
+    require_ready(version)
+    members = Membership.objects.of_version(version).permitted().rows()
+    if split is not None:
+        members = members.filter(example__split=split)
+    fields = members.annotate(feedback_uuid=F("example__feedback__uuid")).select_related("example")
+    for member in fields.iterator(CHUNK_ROWS):
+        example = member.example
+        yield Row(
+            input=example.input,
+            output=example.output,
+            rejected_output=example.rejected_output,
+            weight=example.base_weight,
+            split=example.split,
+            case=example.case,
+            is_pinned=example.is_pinned,
+            source=example.source,
+            signal=example.signal,
+            feedback_id=None if member.feedback_uuid is None else str(member.feedback_uuid),
+        )
+
+
+def rebuild(version: DatasetVersion) -> str:
+    """Compute the version's hash again from the content that its memberships name."""
+    require_ready(version)
+    members = Membership.objects.of_version(version).select_related("example")
+    identity = SetHash()
+    identity.add({hash_of(member.example) for member in members.iterator(CHUNK_ROWS)})
+    return identity.hexdigest()
+
+
+def diff(version: DatasetVersion, against: DatasetVersion) -> dict[str, int]:
+    """Count the distinct rows that `version` has and `against` has not, and the reverse."""
+    require_ready(version)
+    require_ready(against)
+    mine = set(_hashes(Membership.objects.of_version(version)))
+    theirs = set(_hashes(Membership.objects.of_version(against)))
+    return {"added": len(mine - theirs), "removed": len(theirs - mine)}
+
+
+def waiting_seconds() -> float | None:
+    """Return how long the oldest free request has waited; None if there is none."""
+    oldest = leases.free(buildable()).annotate(waited=Now() - F("created_at")).first()
+    return None if oldest is None else float(oldest.waited.total_seconds())

@@ -1,0 +1,93 @@
+"""What training and serving refuse, and with which code."""
+
+from config.errors import EmendError
+
+
+class DatasetExists(EmendError):
+    code = "training.dataset_exists"
+    status = 409
+    title = "The project has a dataset of that name"
+
+
+class FormatUnsuitable(EmendError):
+    code = "training.format_unsuitable"
+    status = 422
+    title = "This dataset cannot be exported in that format"
+
+
+class VersionNotReady(EmendError):
+    code = "training.version_not_ready"
+    status = 409
+    title = "The dataset version is not ready"
+
+
+class NoTrainer(EmendError):
+    code = "training.no_trainer"
+    status = 422
+    title = "No trainer fits this task's modality"
+
+
+class TrainingDataUnfit(EmendError):
+    """Written on a failed run; no endpoint answers with it."""
+
+    code = "training.data_unfit"
+    status = 422
+    title = "The dataset version cannot train a model"
+
+
+class LeaseLost(EmendError):
+    """Another worker has taken the work over; what this one did is dropped."""
+
+    code = "training.lease_lost"
+    status = 409
+    title = "Another worker does this work now"
+
+
+class WorkerDied(EmendError):
+    """Written on failed builds and runs; no endpoint answers with it."""
+
+    code = "training.worker_died"
+    status = 500
+    title = "This work killed its worker again and again"
+
+
+class NoModel(EmendError):
+    code = "training.no_model"
+    status = 409
+    title = "The task has no model to serve yet"
+
+
+class NotPassed(EmendError):
+    code = "training.not_passed"
+    status = 409
+    title = "The gates have not passed this version"
+
+
+class NothingToRollBack(EmendError):
+    code = "training.nothing_to_roll_back"
+    status = 409
+    title = "No earlier champion is known"
+
+
+class RolloutRunning(EmendError):
+    code = "training.rollout_running"
+    status = 409
+    title = "The task has a rollout under way"
+
+
+class TransitionRefused(EmendError):
+    code = "training.transition_refused"
+    status = 409
+    title = "The status does not allow this"
+
+
+class ArtifactDamaged(EmendError):
+    code = "training.artifact_damaged"
+    status = 500
+    title = "A stored artefact is missing or does not have its checksum"
+
+
+class CannotJudge(EmendError):
+    code = "training.cannot_judge"
+    status = 422
+    title = "The gates could not judge"

@@ -1,0 +1,189 @@
+"""May this model replace the one that serves? Each gate says value, threshold and reason."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from django.db import transaction
+from numpy.typing import NDArray
+
+from feedback.models import Task
+from training import runs
+from training.errors import CannotJudge
+from training.evaluation import Case, Predictor, Scores, score
+from training.metrics import expected_calibration_error, perfectly_calibrated_ece_quantile
+from training.models import CHALLENGER, CHAMPION, GateResult, ModelAlias, ModelVersion, Run
+from training.statistics import PairedDifference, paired_difference
+
+MARGIN = -0.02  # the challenger's interval may not reach further below the champion than this
+LISTED_FLIPS = 100
+
+
+@dataclass(frozen=True)
+class Outcome:
+    name: str
+    passed: bool
+    value: float | None
+    threshold: float | None
+    reason: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Contest:
+    """The same cases answered by the challenger and, if there is one, the champion."""
+
+    cases: Sequence[Case]
+    challenger: Scores
+    champion: Scores | None
+
+    def of(self, chosen: NDArray[np.bool_]) -> PairedDifference | None:
+        if self.champion is None or not chosen.any():
+            return None
+        return paired_difference(self.champion.correct[chosen], self.challenger.correct[chosen])
+
+    def where(self, *, split: str | None = None, case: str | None = None) -> NDArray[np.bool_]:
+        """Return which cases (n,) are of that split and case; None: any."""
+        return np.array(
+            [split in (None, c.split) and case in (None, c.case) for c in self.cases], dtype=bool
+        )
+
+
+def judge(
+    cases: Sequence[Case], challenger: Predictor, champion: Predictor | None
+) -> list[Outcome]:
+    """Hold a challenger against the champion on the cases; raise CannotJudge without holdout."""
+    if not any(case.split == "holdout" for case in cases):
+        raise CannotJudge("The task has no holdout yet: import examples or gather more feedback.")
+    contest = Contest(cases, score(challenger, cases), champion and score(champion, cases))
+    return [
+        _holdout(contest),
+        _cases(contest, "golden", contest.where(split="holdout", case="golden")),
+        _cases(contest, "regression_unseen", contest.where(split="holdout", case="regression")),
+        _cases(contest, "regression_seen", contest.where(split="train", case="regression")),
+        _pinned(contest),
+        _calibration(contest),
+    ]
+
+
+def _passed(name: str, value: float | None, threshold: float | None, reason: str) -> Outcome:
+    return Outcome(name, passed=True, value=value, threshold=threshold, reason=reason)
+
+
+def _holdout(contest: Contest) -> Outcome:
+    chosen = contest.where(split="holdout")
+    difference = contest.of(chosen)
+    if difference is None:
+        return _first_model(contest, chosen)
+    details = {
+        "n": difference.n,
+        "low": difference.low,
+        "high": difference.high,
+        "p_value": difference.p_value,
+        "gained": difference.gained,
+        "lost": difference.lost,
+    }
+    passed = difference.estimate >= 0 and difference.low >= MARGIN
+    said = (
+        f"{100 * difference.estimate:+.1f} points on {difference.n} held-out cases "
+        f"(95% interval {100 * difference.low:+.1f} to {100 * difference.high:+.1f})"
+    )
+    if difference.estimate < 0:
+        said += ": worse than the champion"
+    elif not passed:
+        said += f": more than {-100 * MARGIN:.0f} points worse cannot be excluded"
+    return Outcome("holdout", passed, difference.estimate, 0.0, said + ".", details)
+
+
+def _first_model(contest: Contest, chosen: NDArray[np.bool_]) -> Outcome:
+    """Without a champion a model must beat the answer that is right most often."""
+    held_out = [case.output for case, is_in in zip(contest.cases, chosen, strict=True) if is_in]
+    most = max(held_out.count(output) for output in set(held_out)) / len(held_out)
+    accuracy = float(contest.challenger.correct[chosen].mean())
+    said = f"{accuracy:.1%} on {len(held_out)} held-out cases; always the same answer: {most:.1%}."
+    return Outcome("holdout", accuracy > most, accuracy, most, said, {"n": len(held_out)})
+
+
+def _cases(contest: Contest, name: str, chosen: NDArray[np.bool_]) -> Outcome:
+    """Refuse when the paired rate of these cases is shown to be worse; list every flip."""
+    difference = contest.of(chosen)
+    if difference is None:
+        rate = float(contest.challenger.correct[chosen].mean()) if chosen.any() else None
+        return _passed(name, rate, None, "Nothing to compare with yet.")
+    flips = _flips(contest, chosen)
+    passed = difference.high >= 0
+    said = (
+        f"{difference.gained} of {difference.n} became right, {difference.lost} became wrong "
+        f"(95% interval {100 * difference.low:+.1f} to {100 * difference.high:+.1f} points)."
+    )
+    details = {"n": difference.n, "low": difference.low, "high": difference.high, "flips": flips}
+    return Outcome(name, passed, difference.estimate, 0.0, said, details)
+
+
+def _flips(contest: Contest, chosen: NDArray[np.bool_]) -> list[str | None]:
+    """Return the feedback of cases that the champion had right and the challenger has wrong."""
+    if contest.champion is None:
+        return []
+    lost = chosen & contest.champion.correct & ~contest.challenger.correct
+    return _ids(contest, lost)[:LISTED_FLIPS]
+
+
+def _ids(contest: Contest, chosen: NDArray[np.bool_]) -> list[str | None]:
+    """Return the feedback behind the chosen cases; None stands for starting data."""
+    pairs = zip(contest.cases, chosen, strict=True)
+    return sorted((case.feedback_id for case, is_chosen in pairs if is_chosen), key=str)
+
+
+def _pinned(contest: Contest) -> Outcome:
+    pinned = np.array([case.is_pinned for case in contest.cases], dtype=bool)
+    wrong = pinned & ~contest.challenger.correct
+    ids = _ids(contest, wrong)
+    n = int(pinned.sum())
+    said = f"{n - len(ids)} of {n} pinned cases are right." if n else "No case is pinned."
+    return Outcome("pinned", not ids, float(len(ids)), 0.0, said, {"n": n, "flips": ids})
+
+
+def _calibration(contest: Contest) -> Outcome:
+    """Refuse confidence that is less honest than chance explains and than the champion's."""
+    chosen = contest.where(split="holdout")
+    own = contest.challenger
+    if own.confidence is None:
+        return _passed("calibration", None, None, "The answers state no confidence.")
+    error = expected_calibration_error(own.confidence[chosen], own.correct[chosen])
+    bound = perfectly_calibrated_ece_quantile(own.confidence[chosen], seed=0)
+    said = f"Calibration error {error:.3f}; by chance alone it stays under {bound:.3f} in 95%."
+    champion = contest.champion
+    if champion is None or champion.confidence is None:
+        return _passed("calibration", error, bound, said + " First model: only reported.")
+    before = expected_calibration_error(champion.confidence[chosen], champion.correct[chosen])
+    said += f" The champion's is {before:.3f}."
+    return Outcome("calibration", error <= max(bound, before), error, max(bound, before), said)
+
+
+def champion_of(task: Task) -> ModelVersion | None:
+    return ModelVersion.objects.filter(aliases__task=task, aliases__name=CHAMPION).first()
+
+
+def judge_version(model_version: ModelVersion, cases: Sequence[Case]) -> list[Outcome]:
+    """Judge a registered version against the task's champion (itself: against none)."""
+    champion = champion_of(model_version.task)
+    rival = None if champion in (None, model_version) else runs.predictor(runs.load(champion))
+    return judge(cases, runs.predictor(runs.load(model_version)), rival)
+
+
+def judge_run(run: Run, model_version: ModelVersion) -> bool:
+    """Store what the gates say of a trained run, end it, and name a passing model challenger."""
+    if run.dataset_version is None:
+        raise CannotJudge
+    outcomes = judge_version(model_version, runs.cases_of(run.dataset_version))
+    passed = all(outcome.passed for outcome in outcomes)
+    with transaction.atomic():
+        run.gate_results.all().delete()
+        GateResult.objects.bulk_create(GateResult(run=run, **vars(o)) for o in outcomes)
+        if passed:
+            ModelAlias.objects.update_or_create(
+                task=run.task, name=CHALLENGER, defaults={"model_version": model_version}
+            )
+        runs.finish(run, "passed" if passed else "refused")
+    return passed

@@ -1,0 +1,69 @@
+"""Long work is held by a lease that a heartbeat renews: a dead worker's work is taken over."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TypeVar
+
+from django.db import Error, connection, transaction
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Now
+
+from training.errors import LeaseLost, WorkerDied
+from training.models import Leased
+
+LEASE_SECONDS = 30
+BEAT_SECONDS = 10
+MAX_ATTEMPTS = 3
+Row = TypeVar("Row", bound=Leased)
+
+
+def free(rows: QuerySet[Row]) -> QuerySet[Row]:
+    """Return rows that no living worker holds, oldest first."""
+    return rows.filter(Q(lease_until=None) | Q(lease_until__lt=Now())).order_by("created_at", "pk")
+
+
+@transaction.atomic
+def claim(rows: QuerySet[Row]) -> Row | None:
+    """Take the first free row; one that killed its worker too often becomes failed."""
+    row = free(rows).select_for_update(skip_locked=True, of=("self",)).first()
+    if row is None:
+        return None
+    claimed = type(row)._default_manager.filter(pk=row.pk)
+    if row.attempts >= MAX_ATTEMPTS:
+        claimed.update(status="failed", error=WorkerDied.code)
+        return None
+    claimed.update(attempts=F("attempts") + 1, lease_until=Now() + timedelta(seconds=LEASE_SECONDS))
+    row.refresh_from_db()
+    return row
+
+
+@contextmanager
+def heartbeat(row: Leased) -> Iterator[None]:
+    """Renew the row's lease from a thread for as long as the block runs."""
+    is_over = threading.Event()
+    held = type(row)._default_manager.filter(pk=row.pk, attempts=row.attempts)
+
+    def beat() -> None:
+        while not is_over.wait(BEAT_SECONDS):
+            try:
+                held.update(lease_until=Now() + timedelta(seconds=LEASE_SECONDS))
+            except Error:
+                connection.close()  # the next beat connects anew
+        connection.close()
+
+    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+
+
+def require_held(row: Leased) -> None:
+    """Raise LeaseLost unless this worker still holds the row; locks it until the commit."""
+    held = type(row)._default_manager.select_for_update().filter(pk=row.pk, attempts=row.attempts)
+    if not held.exists():
+        raise LeaseLost

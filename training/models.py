@@ -1,0 +1,270 @@
+"""From examples to a watched model."""
+
+import uuid
+from typing import Any
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from simple_history.models import HistoricalRecords
+
+from config.transitions import Transitions
+from feedback.models import Example, Inference, Task
+from privacy.models import Project
+from training.errors import TransitionRefused
+from training.querysets import MembershipQuerySet
+
+
+class Leased(models.Model):
+    """Long work that one worker holds by a lease, renewed while it lives.
+
+    `attempts` counts claims and is the fencing token: who holds an older one has lost the work.
+    """
+
+    attempts = models.PositiveSmallIntegerField(default=0)
+    lease_until = models.DateTimeField(null=True)
+    error = models.CharField(max_length=500, default="")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        abstract = True
+
+
+def move(row: Any, transitions: Transitions, status: str) -> None:
+    """Change a row's status in memory; raise TransitionRefused where no rule allows it."""
+    if status not in transitions.get(row.status, frozenset()):
+        raise TransitionRefused(f"What is {row.status} cannot become {status}.")
+    row.status = status
+
+
+class Dataset(models.Model):
+    """A named line of data of one task."""
+
+    project = models.ForeignKey(Project, models.PROTECT, related_name="datasets")
+    task = models.ForeignKey(Task, models.PROTECT, related_name="datasets")
+    name = models.SlugField(max_length=120)
+    purpose = models.CharField(max_length=10, choices=[("train", "train")], default="train")
+    settings = models.JSONField(default=dict, blank=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    history = HistoricalRecords()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "name"], name="one_dataset_a_name")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+VERSION_TRANSITIONS: Transitions = {"building": frozenset({"ready", "failed"})}
+
+
+class DatasetVersion(Leased):
+    """An immutable, numbered, content-hashed snapshot; what is in it stands in Membership."""
+
+    dataset = models.ForeignKey(Dataset, models.PROTECT, related_name="versions")
+    name = models.CharField(max_length=120)
+    version = models.PositiveIntegerField()
+    parent = models.ForeignKey("self", models.PROTECT, null=True, db_column="parent")
+    status = models.CharField(
+        max_length=10,
+        choices=[(name, name) for name in ("building", "ready", "failed")],
+        default="building",
+    )
+    content_hash = models.CharField(max_length=64, default="")
+    current_hash = models.CharField(max_length=64, default="")
+    hash_state = models.BinaryField(default=b"")
+    counts = models.JSONField(default=dict)
+    feedback_source = models.JSONField(default=dict)
+    as_of = models.DateTimeField(null=True)
+    task_history_id = models.BigIntegerField(null=True)
+    dataset_history_id = models.BigIntegerField(null=True)
+    build_seconds = models.FloatField(null=True)
+
+    class Meta:
+        db_table = "training_datasets"
+        constraints = [
+            models.UniqueConstraint(fields=["dataset", "version"], name="one_version_a_number")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} v{self.version}"
+
+    def move_to(self, status: str) -> None:
+        move(self, VERSION_TRANSITIONS, status)
+
+
+class Membership(models.Model):
+    """In which versions of a dataset an example is: from `since_version` until before the other.
+
+    This is the only record; `row_hash` identifies the canonical row, and exact twins share one.
+    """
+
+    dataset = models.ForeignKey(Dataset, models.PROTECT, related_name="memberships")
+    example = models.ForeignKey(Example, models.CASCADE, related_name="memberships")
+    row_hash = models.BinaryField(max_length=32)
+    since_version = models.PositiveIntegerField()
+    until_version = models.PositiveIntegerField(null=True)
+
+    objects = MembershipQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["dataset", "example"],
+                name="one_open_membership",
+                condition=Q(until_version=None),
+            ),
+            models.CheckConstraint(
+                condition=Q(until_version=None) | Q(until_version__gt=models.F("since_version")),
+                name="membership_ends_after_it_began",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["dataset", "row_hash"], name="membership_by_hash"),
+            models.Index(fields=["dataset", "since_version"], name="membership_by_since"),
+            models.Index(fields=["dataset", "until_version"], name="membership_by_until"),
+        ]
+
+
+RUN_TRANSITIONS: Transitions = {
+    "queued": frozenset({"running", "failed"}),
+    "running": frozenset({"passed", "refused", "failed"}),
+}
+
+
+class Run(Leased):
+    """One training execution."""
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, db_column="uuid", editable=False)
+    task = models.ForeignKey(Task, models.PROTECT, related_name="runs")
+    dataset = models.ForeignKey(Dataset, models.PROTECT, related_name="runs")
+    dataset_version = models.ForeignKey(
+        DatasetVersion, models.PROTECT, null=True, related_name="runs"
+    )
+    strategy = models.CharField(max_length=12, default="full")
+    config = models.JSONField(default=dict)
+    seed = models.PositiveIntegerField(default=0)
+    fingerprint = models.CharField(max_length=64, default="")
+    status = models.CharField(
+        max_length=10,
+        choices=[(name, name) for name in ("queued", "running", "passed", "refused", "failed")],
+        default="queued",
+    )
+    progress_ratio = models.FloatField(default=0)
+    metrics = models.JSONField(default=dict)
+    cost = models.JSONField(default=dict)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["created_at"],
+                name="run_open",
+                condition=Q(status__in=["queued", "running"]),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return str(self.uuid)
+
+    def move_to(self, status: str) -> None:
+        move(self, RUN_TRANSITIONS, status)
+
+
+class ModelVersion(models.Model):
+    """A trained artefact; which one serves is said by aliases."""
+
+    task = models.ForeignKey(Task, models.PROTECT, related_name="model_versions")
+    version = models.PositiveIntegerField()
+    run = models.OneToOneField(Run, models.PROTECT, related_name="model_version")
+    weights_hash = models.CharField(max_length=64)
+    artifact_bytes = models.PositiveBigIntegerField()
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["task", "version"], name="one_model_a_number")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.task.slug} v{self.version}"
+
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+
+
+class ModelAlias(models.Model):
+    """A name that points to a version; its history is the record of promotions."""
+
+    task = models.ForeignKey(Task, models.PROTECT, related_name="aliases")
+    name = models.CharField(max_length=20, choices=[(CHAMPION, CHAMPION), (CHALLENGER, CHALLENGER)])
+    model_version = models.ForeignKey(ModelVersion, models.PROTECT, related_name="aliases")
+    _change_reason: str  # simple_history writes it into the history row
+    history = HistoricalRecords()
+
+    class Meta:
+        verbose_name_plural = "model aliases"
+        constraints = [models.UniqueConstraint(fields=["task", "name"], name="one_alias_a_name")]
+
+
+class GateResult(models.Model):
+    """What one gate said of a run's model."""
+
+    run = models.ForeignKey(Run, models.CASCADE, related_name="gate_results")
+    name = models.CharField(max_length=30)
+    passed = models.BooleanField()
+    value = models.FloatField(null=True)
+    threshold = models.FloatField(null=True)
+    reason = models.CharField(max_length=500)
+    details = models.JSONField(default=dict)
+
+
+ROLLOUT_TRANSITIONS: Transitions = {"canary": frozenset({"full", "rolled_back", "aborted"})}
+
+
+class Rollout(models.Model):
+    """A challenger's way to all users; decisions are in its history."""
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    task = models.ForeignKey(Task, models.PROTECT, related_name="rollouts")
+    challenger = models.ForeignKey(ModelVersion, models.PROTECT, related_name="+")
+    champion = models.ForeignKey(ModelVersion, models.PROTECT, related_name="+")
+    status = models.CharField(
+        max_length=12,
+        choices=[(name, name) for name in ("canary", "full", "rolled_back", "aborted")],
+        default="canary",
+    )
+    share = models.FloatField()
+    salt = models.CharField(max_length=32)
+    plan = models.JSONField(default=dict)
+    evidence = models.JSONField(default=dict)
+    seen_feedback = models.BigIntegerField(default=0)
+    next_look_at = models.DateTimeField(db_default=Now())
+    decision = models.CharField(max_length=300, default="")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    _change_reason: str  # simple_history writes it into the history row
+    history = HistoricalRecords(excluded_fields=["evidence", "seen_feedback", "next_look_at"])
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["task"], name="one_rollout_at_a_time", condition=Q(status="canary")
+            )
+        ]
+
+    def __str__(self) -> str:
+        return str(self.uuid)
+
+    def move_to(self, status: str) -> None:
+        move(self, ROLLOUT_TRANSITIONS, status)
+
+
+class Prediction(models.Model):
+    """Which version answered an inference, and on which arm of which rollout."""
+
+    inference = models.OneToOneField(Inference, models.CASCADE, related_name="prediction")
+    model_version = models.ForeignKey(ModelVersion, models.PROTECT, related_name="predictions")
+    rollout = models.ForeignKey(Rollout, models.PROTECT, null=True, related_name="predictions")
+    arm = models.CharField(max_length=10, default=CHAMPION)

@@ -1,0 +1,252 @@
+"""One training execution: dataset version + config + seed -> a model version."""
+
+import hashlib
+import logging
+import time
+from datetime import timedelta
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Count, F, Max, Q, QuerySet
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from config.errors import EmendError
+from feedback.models import Task
+from feedback.normalise import normalise
+from training import datasets, evaluation, leases, storage
+from training.classifiers import LinearClassifier
+from training.errors import NoTrainer, TrainingDataUnfit
+from training.evaluation import Answers, Case, Predictor
+from training.models import Dataset, DatasetVersion, ModelVersion, Run
+from training.trainers import TRAINERS
+
+logger = logging.getLogger(__name__)
+
+
+def request(
+    task: Task,
+    *,
+    dataset: Dataset | None = None,
+    version: DatasetVersion | None = None,
+    seed: int = 0,
+    config: dict[str, Any] | None = None,
+) -> Run:
+    """Queue a full retrain; without `version` the dataset's next version is built for it."""
+    if task.modality not in TRAINERS:
+        raise NoTrainer(f"There is no trainer for {task.modality}.")
+    dataset = dataset or (version and version.dataset) or datasets.default_dataset(task)
+    version = version or datasets.request_version(dataset)
+    return Run.objects.create(
+        task=task, dataset=dataset, dataset_version=version, seed=seed, config=config or {}
+    )
+
+
+def executable() -> QuerySet[Run]:
+    """Return runs to execute: their dataset version is built, and they have not ended."""
+    return Run.objects.filter(status__in=["queued", "running"]).exclude(
+        dataset_version__status="building"
+    )
+
+
+def waiting_seconds() -> float | None:
+    """Return how long the oldest free run has waited; None if there is none."""
+    oldest = leases.free(executable()).annotate(waited=Now() - F("created_at")).first()
+    return None if oldest is None else float(oldest.waited.total_seconds())
+
+
+def claim(runs: QuerySet[Run] | None = None) -> Run | None:
+    run = leases.claim(executable() if runs is None else runs)
+    if run is not None and run.status == "queued":
+        run.move_to("running")
+        run.save(update_fields=["status"])
+    return run
+
+
+def train(run: Run) -> ModelVersion:
+    """Train a claimed run and register its model; the run stays `running` until it is gated.
+
+    Raises TrainingDataUnfit when the rows cannot train a model. Trained again after its worker
+    died, a run gives the same artefact and keeps one model version.
+    """
+    started, cpu_started = time.monotonic(), time.process_time()
+    version = _ready_version(run)
+    rows = list(datasets.rows(version, split="train"))
+    classifier = fit(run, rows)
+    data = classifier.to_bytes()
+    cases = cases_of(version)
+    scores = evaluation.score(predictor(classifier), cases)
+    run.metrics = {
+        "train_rows": len(rows),
+        "temperature": classifier.temperature,
+        "holdout": evaluation.holdout_summary(scores, cases),
+    }
+    run.fingerprint = fingerprint(version, run)
+    run.cost = {
+        "seconds": round(time.monotonic() - started, 3),
+        "cpu_seconds": round(time.process_time() - cpu_started, 3),
+    }
+    with transaction.atomic():
+        leases.require_held(run)
+        run.save(update_fields=["metrics", "fingerprint", "cost"])
+        model_version = _register(run, storage.put(data), len(data))
+    logger.info("run.trained run=%s version=%d", run.uuid, model_version.version)
+    return model_version
+
+
+def _ready_version(run: Run) -> DatasetVersion:
+    version = run.dataset_version
+    if version is None or version.status != "ready":
+        raise TrainingDataUnfit(f"The dataset version could not be built: {version}.")
+    return version
+
+
+def fit(run: Run, rows: list[datasets.Row]) -> LinearClassifier:
+    """Train on rows in the order given, with the run's config and seed."""
+    # Imported here through its dotted path: torch is loaded by who trains, not by who serves.
+    trainer = import_module(TRAINERS[run.task.modality])
+    kind = run.task.kind
+    config = trainer.ClassifierConfig(**run.config, seed=run.seed)
+
+    def on_progress(ratio: float) -> None:
+        Run.objects.filter(pk=run.pk).update(progress_ratio=ratio)
+
+    try:
+        classifier: LinearClassifier = trainer.fit(
+            [reading(kind.text_of(row.input)) for row in rows],
+            [row.output for row in rows],
+            [row.weight for row in rows],
+            label_names=sorted({row.output for row in rows}),
+            config=config,
+            on_progress=on_progress,
+        )
+    except (trainer.TrainingDataError, TypeError) as error:
+        raise TrainingDataUnfit(str(error)) from error
+    return classifier
+
+
+def reading(text: str) -> str:
+    """Return a text as models read it: what is hashed is what is trained on and predicted."""
+    return normalise(text)
+
+
+def cases_of(version: DatasetVersion) -> list[Case]:
+    """Return the questions that gates ask: the holdout, and every case that was trained on."""
+    kind = version.dataset.task.kind
+    return [
+        Case(
+            text=reading(kind.text_of(row.input)),
+            output=row.output,
+            split=row.split,
+            case=row.case,
+            is_pinned=row.is_pinned,
+            source=row.source,
+            feedback_id=row.feedback_id,
+        )
+        for row in datasets.rows(version)
+        if row.split == "holdout" or row.case or row.is_pinned
+    ]
+
+
+def predictor(classifier: LinearClassifier) -> Predictor:
+    def predict(texts: Any) -> Answers:
+        if not texts:
+            return [], np.empty(0)
+        probabilities = classifier.predict_proba(texts)
+        best = probabilities.argmax(axis=1)
+        return [classifier.labels[i] for i in best], probabilities.max(axis=1)
+
+    return predict
+
+
+def load(model_version: ModelVersion) -> LinearClassifier:
+    return LinearClassifier.from_bytes(storage.get(model_version.weights_hash))
+
+
+def fingerprint(version: DatasetVersion, run: Run) -> str:
+    """Return the identity of what was computed: data, code, config, seed, pinned packages."""
+    digest = hashlib.sha256()
+    code = [Path(settings.BASE_DIR) / "training" / name for name in CODE]
+    for part in (version.content_hash.encode(), *(path.read_bytes() for path in code)):
+        digest.update(hashlib.sha256(part).digest())
+    digest.update(repr((sorted(run.config.items()), run.seed)).encode())
+    return digest.hexdigest()
+
+
+CODE = ["trainers/classification.py", "classifiers.py", "../requirements/base.txt"]
+
+
+def _register(run: Run, weights_hash: str, artifact_bytes: int) -> ModelVersion:
+    Task.objects.select_for_update().get(pk=run.task_id)  # numbers are consecutive
+    known = ModelVersion.objects.filter(run=run)
+    newest = ModelVersion.objects.filter(task=run.task).aggregate(newest=Max("version"))
+    number = known.values_list("version", flat=True).first() or (newest["newest"] or 0) + 1
+    return ModelVersion.objects.update_or_create(
+        run=run,
+        defaults={
+            "task": run.task,
+            "version": number,
+            "weights_hash": weights_hash,
+            "artifact_bytes": artifact_bytes,
+        },
+    )[0]
+
+
+@transaction.atomic
+def finish(run: Run, status: str, error: EmendError | None = None) -> None:
+    """End a held run; raises LeaseLost if another worker has taken it over."""
+    leases.require_held(run)
+    run.move_to(status)
+    run.error = "" if error is None else f"{error.code}: {error.detail}"[:500]
+    run.ended_at = timezone.now()
+    run.lease_until = None
+    run.progress_ratio = 1.0
+    run.save(update_fields=["status", "error", "ended_at", "lease_until", "progress_ratio"])
+
+
+def rebuild(model_version: ModelVersion) -> str:
+    """Train the version's run again from the record, store nothing, return the weights' hash."""
+    run = model_version.run
+    rows = list(datasets.rows(_ready_version(run), split="train"))
+    return fit(run, rows).weights_hash
+
+
+def due_tasks() -> QuerySet[Task]:
+    """Return tasks whose retrain is due by time or by the number of new examples."""
+    newest_run = Max("runs__created_at")
+    is_new = Q(examples__created_at__gt=F("newest_run")) | Q(newest_run=None)
+    by_number = (
+        Task.objects.filter(retrain_after_examples__isnull=False)
+        .annotate(newest_run=newest_run)
+        .annotate(new_examples=Count("examples", filter=is_new, distinct=True))
+        .filter(new_examples__gte=F("retrain_after_examples"))
+    )
+    by_time = Q(next_retrain_at__lte=Now())
+    return Task.objects.filter(by_time | Q(pk__in=by_number.values("pk"))).exclude(
+        runs__status__in=["queued", "running"]
+    )
+
+
+def unscheduled_tasks() -> QuerySet[Task]:
+    """Return tasks that are to be retrained by time and have no time yet."""
+    return Task.objects.filter(retrain_every_hours__isnull=False, next_retrain_at=None)
+
+
+@transaction.atomic
+def start_due() -> list[Run]:
+    """Queue a run for each task whose retrain is due, and set the time of the next."""
+    next_time = Now() + F("retrain_every_hours") * timedelta(hours=1)
+    unscheduled_tasks().update(next_retrain_at=next_time)
+    due = list(due_tasks().select_for_update(skip_locked=True, of=("self",)))
+    started = [request(task) for task in due]
+    Task.objects.filter(pk__in=[task.pk for task in due]).update(next_retrain_at=next_time)
+    return started
+
+
+def due_waiting_seconds() -> float | None:
+    """Return 0 if a retrain is due or a schedule is to be set, else None."""
+    return 0.0 if unscheduled_tasks().exists() or due_tasks().exists() else None

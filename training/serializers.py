@@ -1,0 +1,140 @@
+"""The bodies of the training endpoints and the documents they answer with."""
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from feedback.serializers import Body, Slug
+from training.curation import DatasetSettings
+from training.models import CHALLENGER, CHAMPION, DatasetVersion, ModelVersion, Rollout, Run
+from training.rollouts import Plan, outcomes
+from training.serving import Served
+
+
+class DatasetBody(Body, kw_only=True):
+    name: Slug
+    task: str
+    purpose: Literal["train"] = "train"
+    settings: DatasetSettings = msgspec.field(default_factory=DatasetSettings)
+
+
+class ExamplesBody(Body, kw_only=True):
+    task: str
+    items: Annotated[list["ExampleItem"], Meta(min_length=1, max_length=1_000)]
+    split: Literal["train", "holdout"] | None = None
+
+
+class ExampleItem(Body, kw_only=True):
+    input: Any
+    output: Any
+
+
+class RunBody(Body, kw_only=True):
+    task: str
+    strategy: Literal["full"] = "full"
+    dataset: str | None = None
+    version: Annotated[int, Meta(ge=1)] | None = None
+    seed: Annotated[int, Meta(ge=0, lt=2**31)] = 0
+
+
+class RolloutBody(Body, kw_only=True):
+    task: str
+    challenger: Annotated[int, Meta(ge=1)]
+    plan: Plan = msgspec.field(default_factory=Plan)
+
+
+def version_document(version: DatasetVersion) -> dict[str, Any]:
+    return {
+        "dataset": version.name,
+        "version": version.version,
+        "status": version.status,
+        "parent": version.parent and version.parent.version,
+        "content_hash": version.content_hash,
+        "current_hash": version.current_hash,
+        "erasures": [],
+        "counts": version.counts,
+        "feedback_source": version.feedback_source,
+        "created_at": version.created_at,
+        "build_seconds": version.build_seconds,
+        "error": version.error or None,
+    }
+
+
+def run_document(run: Run) -> dict[str, Any]:
+    model: ModelVersion | None = getattr(run, "model_version", None)
+    version = run.dataset_version
+    return {
+        "id": run.uuid,
+        "task": run.task.slug,
+        "strategy": run.strategy,
+        "status": run.status,
+        "progress": run.progress_ratio,
+        "seed": run.seed,
+        "dataset": version and {"name": version.name, "version": version.version},
+        "metrics": run.metrics,
+        "gates": [
+            {
+                "name": gate.name,
+                "passed": gate.passed,
+                "value": gate.value,
+                "threshold": gate.threshold,
+                "reason": gate.reason,
+                "details": gate.details,
+            }
+            for gate in run.gate_results.order_by("pk")
+        ],
+        "model_version": model and model.version,
+        "weights_hash": model and model.weights_hash,
+        "cost": run.cost,
+        "error": run.error or None,
+        "created_at": run.created_at,
+        "ended_at": run.ended_at,
+    }
+
+
+def model_document(model: ModelVersion) -> dict[str, Any]:
+    return {
+        "version": model.version,
+        "weights_hash": model.weights_hash,
+        "artifact_bytes": model.artifact_bytes,
+        "run": model.run.uuid,
+        "status": model.run.status,
+        "metrics": model.run.metrics,
+        "created_at": model.created_at,
+    }
+
+
+def rollout_document(rollout: Rollout) -> dict[str, Any]:
+    counts = outcomes(rollout)
+    return {
+        "id": rollout.uuid,
+        "task": rollout.task.slug,
+        "stage": rollout.status,
+        "share": rollout.share,
+        "champion": rollout.champion.version,
+        "challenger": rollout.challenger.version,
+        "plan": rollout.plan,
+        "arms": {
+            arm: {"outcomes": counts[arm][1], "bad": counts[arm][0]}
+            for arm in (CHAMPION, CHALLENGER)
+        },
+        "statistic": {
+            "log_e_value": rollout.evidence["log_e"],
+            "e_value_bound": 1 / rollout.plan["alpha"],
+        },
+        "decision": rollout.decision or None,
+        "created_at": rollout.created_at,
+    }
+
+
+def served_document(served: Served) -> dict[str, Any]:
+    inference_id: UUID | None = served.inference.uuid if served.inference else None
+    return {
+        "inference_id": inference_id,
+        "output": served.output,
+        "confidence": served.confidence,
+        "model_version": served.route.model_version.version,
+        "arm": served.route.arm,
+    }

@@ -1,0 +1,124 @@
+"""Answers from the served model; each is stored as an inference that can be corrected."""
+
+import hmac
+import threading
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from django.db import transaction
+
+from feedback.capture import Redactor, build_inference, check_input, sign
+from feedback.models import Inference, Task
+from feedback.serializers import SentBody
+from privacy import consent
+from privacy.errors import NoConsent, OptedOut
+from privacy.idempotency import fingerprint
+from privacy.models import ApiKey
+from training import runs, storage
+from training.classifiers import LinearClassifier
+from training.errors import NoModel
+from training.gates import champion_of
+from training.models import CHALLENGER, CHAMPION, ModelVersion, Prediction, Rollout
+
+STATE_SECONDS = 1.0  # how long a process may serve by an alias that has moved
+CACHED_CLASSIFIERS = 16
+
+
+class PredictBody(SentBody, kw_only=True):
+    input: Any
+
+
+class Route(NamedTuple):
+    model_version: ModelVersion
+    arm: str
+    rollout: Rollout | None
+
+
+@dataclass(frozen=True)
+class Served:
+    """One answer; without consent to collection it is not stored and has no inference."""
+
+    inference: Inference | None
+    output: Any
+    confidence: float
+    route: Route
+
+
+@dataclass(frozen=True)
+class _State:
+    champion: ModelVersion
+    rollout: Rollout | None
+    read_at: float
+
+
+_states: dict[int, _State] = {}
+_lock = threading.Lock()
+
+
+def _state(task: Task) -> _State:
+    """Return champion and canary of a task, at most `STATE_SECONDS` old."""
+    with _lock:
+        state = _states.get(task.pk)
+    if state is not None and time.monotonic() - state.read_at < STATE_SECONDS:
+        return state
+    champion = champion_of(task)
+    if champion is None:
+        raise NoModel
+    canary = Rollout.objects.filter(task=task, status="canary").select_related("challenger").first()
+    state = _State(champion, canary, time.monotonic())
+    with _lock:
+        _states[task.pk] = state
+    return state
+
+
+def route(task: Task, unit: str | None) -> Route:
+    """Return which version serves `unit` (a user or session): the same unit, the same arm."""
+    state = _state(task)
+    rollout = state.rollout
+    if rollout is not None and unit and bucket(rollout.salt, unit) < rollout.share:
+        return Route(rollout.challenger, CHALLENGER, rollout)
+    return Route(state.champion, CHAMPION, rollout)
+
+
+def bucket(salt: str, unit: str) -> float:
+    """Return the unit's place between 0 and 1, by HMAC, so that it is stable and unguessable."""
+    digest = hmac.digest(salt.encode(), unit.encode(), "sha256")
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+@lru_cache(maxsize=CACHED_CLASSIFIERS)
+def _classifier(weights_hash: str) -> LinearClassifier:
+    return LinearClassifier.from_bytes(storage.get(weights_hash))
+
+
+def predict(*, key: ApiKey, task: Task, body: PredictBody, sent: object) -> Served:
+    """Answer an input and store the answer; raises Malformed, NoModel.
+
+    The input is redacted first, so that the model sees what it was trained on.
+    """
+    check_input(task, body.input)
+    clean = Redactor(task).clean(body.input)
+    chosen = route(task, body.user_id or body.session_id)
+    outputs, confidences = runs.predictor(_classifier(chosen.model_version.weights_hash))(
+        [runs.reading(task.kind.text_of(clean))]
+    )
+    confidence = float(confidences[0]) if confidences is not None else 0.0
+    try:
+        consent.require(key.project, body.user_id)
+    except (OptedOut, NoConsent):
+        return Served(None, outputs[0], confidence, chosen)
+    inference = build_inference(task, body.input, outputs[0], body)
+    inference.confidence = confidence
+    inference.model_version = str(chosen.model_version.version)
+    sign(inference, key, body, fingerprint(key.project, sent))
+    with transaction.atomic():
+        Inference.objects.bulk_create([inference])
+        Prediction.objects.create(
+            inference=inference,
+            model_version=chosen.model_version,
+            rollout=chosen.rollout,
+            arm=chosen.arm,
+        )
+    return Served(inference, outputs[0], confidence, chosen)

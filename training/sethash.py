@@ -1,0 +1,80 @@
+"""An updatable hash of a set of rows: the identity of a dataset version.
+
+LtHash (Bellare and Micciancio 1997, "A new paradigm for collision-free hashing"; Lewi et al. 2019,
+"Securing update propagation with homomorphic hashing"): each row becomes 1024 lanes of 16 bits,
+here drawn by SHAKE-256, and the state is the sum of the rows' lanes modulo 2^16.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+LANES = 1024
+STATE_BYTES = 2 * LANES
+ROW_HASH_BYTES = 32
+CHUNK_ROWS = 512
+
+Lanes = NDArray[np.uint16]
+
+
+def row_hash(row: Mapping[str, object]) -> bytes:
+    """Hash a row's canonical JSON to 32 bytes; the order of keys does not matter.
+
+    Numbers hash as JSON writes them: 1 and 1.0 differ. Raises ValueError for NaN, infinities and
+    lone surrogates, TypeError for what JSON cannot hold.
+    """
+    text = json.dumps(
+        row, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+    )
+    return hashlib.sha256(text.encode()).digest()
+
+
+class SetHash:
+    """Add and remove row hashes in any order, and read the same state for the same rows.
+
+    It counts: a row added twice must be removed twice, so the caller gives distinct rows.
+    """
+
+    def __init__(self, state: bytes | None = None) -> None:
+        """Start from a stored state, or from no rows; raises ValueError for a wrong length."""
+        if state is not None and len(state) != STATE_BYTES:
+            message = f"a set hash has {STATE_BYTES} bytes, not {len(state)}"
+            raise ValueError(message)
+        self._lanes: Lanes = np.frombuffer(state or bytes(STATE_BYTES), dtype="<u2").copy()
+
+    def add(self, row_hashes: Iterable[bytes]) -> None:
+        """Add rows by their 32-byte hashes."""
+        self._lanes += _sum_of(row_hashes)
+
+    def remove(self, row_hashes: Iterable[bytes]) -> None:
+        """Take out rows that were added, by their 32-byte hashes."""
+        self._lanes -= _sum_of(row_hashes)
+
+    @property
+    def state(self) -> bytes:
+        """Return the 2,048 bytes that a later SetHash starts from."""
+        return self._lanes.astype("<u2").tobytes()
+
+    def hexdigest(self) -> str:
+        """Return the SHA-256 of the state, 64 hexadecimal digits."""
+        return hashlib.sha256(self.state).hexdigest()
+
+
+def _sum_of(row_hashes: Iterable[bytes]) -> Lanes:
+    total = np.zeros(LANES, dtype=np.uint16)
+    rows = iter(row_hashes)
+    # A megabyte of lanes at a time: a version may have millions of rows.
+    while chunk := b"".join(map(_lanes_of, islice(rows, CHUNK_ROWS))):
+        total += np.frombuffer(chunk, dtype="<u2").reshape(-1, LANES).sum(axis=0, dtype=np.uint16)
+    return total
+
+
+def _lanes_of(row: bytes) -> bytes:
+    if len(row) != ROW_HASH_BYTES:
+        message = f"a row hash has {ROW_HASH_BYTES} bytes, not {len(row)}"
+        raise ValueError(message)
+    return hashlib.shake_256(row).digest(STATE_BYTES)

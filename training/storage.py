@@ -1,0 +1,40 @@
+"""Artefacts as files that are named by their SHA-256, written whole or not at all."""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+from django.conf import settings
+
+from training.errors import ArtifactDamaged
+
+
+def _path(digest: str) -> Path:
+    return Path(settings.STORAGE_URL) / "artifacts" / digest[:2] / digest
+
+
+def put(data: bytes) -> str:
+    """Store bytes and return their SHA-256; storing the same bytes twice is one file."""
+    digest = hashlib.sha256(data).hexdigest()
+    path = _path(digest)
+    if path.exists():
+        return digest
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(file.name).replace(path)
+    return digest
+
+
+def get(digest: str) -> bytes:
+    """Return the bytes of that SHA-256; raise ArtifactDamaged if they are gone or changed."""
+    try:
+        data = _path(digest).read_bytes()
+    except FileNotFoundError:
+        raise ArtifactDamaged(f"No artefact {digest}.") from None
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise ArtifactDamaged(f"The artefact {digest} was changed on disk.")
+    return data

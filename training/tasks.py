@@ -1,0 +1,38 @@
+"""Builds, runs and rollouts as the worker runs them."""
+
+from config.celery import bell
+from config.errors import EmendError
+from training import datasets, gates, leases, rollouts, runs
+from training.models import Run
+
+
+@bell("training.build_versions", waiting=datasets.waiting_seconds, is_short=False)
+def build_versions() -> None:
+    while datasets.build_next():
+        pass
+
+
+@bell("training.execute_runs", waiting=runs.waiting_seconds, is_short=False)
+def execute_runs() -> None:
+    while run := runs.claim():
+        execute(run)
+
+
+def execute(run: Run) -> bool:
+    """Train a claimed run and let the gates judge it; return whether they passed it."""
+    try:
+        with leases.heartbeat(run):
+            return gates.judge_run(run, runs.train(run))
+    except EmendError as error:
+        runs.finish(run, "failed", error)
+        return False
+
+
+@bell("training.start_due_runs", waiting=runs.due_waiting_seconds)
+def start_due_runs() -> None:
+    runs.start_due()
+
+
+@bell("training.advance_rollouts", waiting=rollouts.waiting_seconds)
+def advance_rollouts() -> None:
+    rollouts.look_at_due()

@@ -1,0 +1,278 @@
+"""The endpoints of datasets, runs, models, rollouts and serving."""
+
+from functools import partial
+from uuid import UUID
+
+import msgspec
+from django.db import IntegrityError, transaction
+from django.http import StreamingHttpResponse
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from config.api import BATCH_BYTES, malformed, read
+from config.errors import NotFound
+from config.json import loads_items
+from config.schema import documented
+from feedback.capture import find_task
+from feedback.imports import import_examples
+from feedback.views import feedback_of, task_of
+from privacy.access import KeyRequest
+from privacy.models import Project
+from training import datasets, lineage, rollouts, runs, serving
+from training.errors import DatasetExists, FormatUnsuitable
+from training.formats import FORMATS
+from training.models import Dataset, DatasetVersion, ModelAlias, ModelVersion, Rollout, Run
+from training.serializers import (
+    DatasetBody,
+    ExamplesBody,
+    RolloutBody,
+    RunBody,
+    model_document,
+    rollout_document,
+    run_document,
+    served_document,
+    version_document,
+)
+from training.serving import PredictBody
+
+
+class DatasetsView(APIView):
+    """Named lines of data."""
+
+    @documented(body=DatasetBody, status=201, answer="The new dataset.", refusals=(409,))
+    def post(self, request: KeyRequest) -> Response:
+        body = read(request.data, DatasetBody)
+        task = find_task(request.auth.project, body.task)
+        try:
+            with transaction.atomic():
+                dataset = Dataset.objects.create(
+                    project=task.project,
+                    task=task,
+                    name=body.name,
+                    purpose=body.purpose,
+                    settings=msgspec.to_builtins(body.settings),
+                )
+        except IntegrityError:
+            raise DatasetExists from None
+        return Response({"name": dataset.name, "task": task.slug, "purpose": dataset.purpose}, 201)
+
+
+def dataset_of(project: Project, name: str) -> Dataset:
+    dataset = Dataset.objects.filter(project=project, name=name).first()
+    if dataset is None:
+        raise NotFound
+    return dataset
+
+
+def version_of(request: KeyRequest, name: str, number: int) -> DatasetVersion:
+    versions = DatasetVersion.objects.filter(dataset__project=request.auth.project, name=name)
+    version = versions.select_related("dataset__task", "parent").filter(version=number).first()
+    if version is None:
+        raise NotFound
+    return version
+
+
+class VersionsView(APIView):
+    """Versions of one dataset."""
+
+    @documented(status=202, answer="The version is being built.")
+    def post(self, request: KeyRequest, name: str) -> Response:
+        version = datasets.request_version(dataset_of(request.auth.project, name))
+        return Response(version_document(version), 202)
+
+
+class VersionView(APIView):
+    @documented(answer="The dataset version.")
+    def get(self, request: KeyRequest, name: str, number: int) -> Response:
+        return Response(version_document(version_of(request, name, number)))
+
+
+class ExportView(APIView):
+    """The rows of a version in a file format, streamed."""
+
+    @documented(answer="The file.", query={"format": ", ".join(FORMATS)}, refusals=(409, 422))
+    def get(self, request: KeyRequest, name: str, number: int) -> StreamingHttpResponse:
+        version = version_of(request, name, number)
+        datasets.require_ready(version)
+        chosen = FORMATS.get(request.query_params.get("format", "jsonl"))
+        if chosen is None:
+            raise FormatUnsuitable(f"One of: {', '.join(FORMATS)}.")
+        rows = (_export_row(row) for row in datasets.rows(version))
+        response = StreamingHttpResponse(chosen.write(rows), content_type=chosen.content_type)
+        filename = f"{version.name}-v{version.version}{chosen.suffix}"
+        response["Content-Disposition"] = f'attachment; filename="{filename}"'
+        return response
+
+
+def _export_row(row: datasets.Row) -> dict[str, object]:
+    """Return what an export tells of a row: its content and its kind, never a person."""
+    fields = ("input", "output", "weight", "split", "case", "source", "signal")
+    return {name: getattr(row, name) for name in fields}
+
+
+class DiffView(APIView):
+    @documented(answer="How two versions differ.", query={"against": "number of the other version"})
+    def get(self, request: KeyRequest, name: str, number: int) -> Response:
+        against = request.query_params.get("against", "")
+        if not against.isdecimal():
+            raise malformed("/against", "The number of another version.")
+        version, other = version_of(request, name, number), version_of(request, name, int(against))
+        return Response(datasets.diff(version, other))
+
+
+class VersionLineageView(APIView):
+    @documented(answer="Where the version came from and where it went.")
+    def get(self, request: KeyRequest, name: str, number: int) -> Response:
+        return Response(lineage.of_version(version_of(request, name, number)))
+
+
+class FeedbackLineageView(APIView):
+    @documented(answer="What became of the feedback.")
+    def get(self, request: KeyRequest, feedback_id: UUID) -> Response:
+        return Response(lineage.of_feedback(feedback_of(request, feedback_id)))
+
+
+class ExamplesView(APIView):
+    """Starting data that did not come from feedback."""
+
+    max_body_bytes = BATCH_BYTES
+    load_body = staticmethod(partial(loads_items, max_bytes=BATCH_BYTES))
+
+    @documented(body=ExamplesBody, status=201, answer="How many examples were stored.")
+    def post(self, request: KeyRequest) -> Response:
+        body = read(request.data, ExamplesBody)
+        task = find_task(request.auth.project, body.task)
+        pairs = [(item.input, item.output) for item in body.items]
+        return Response({"created": import_examples(task, pairs, split=body.split)}, 201)
+
+
+class RunsView(APIView):
+    @documented(body=RunBody, status=202, answer="The run is queued.", refusals=(422,))
+    def post(self, request: KeyRequest) -> Response:
+        body = read(request.data, RunBody)
+        task = find_task(request.auth.project, body.task)
+        dataset = dataset_of(task.project, body.dataset) if body.dataset else None
+        version = None
+        if body.version is not None:
+            dataset = dataset or datasets.default_dataset(task)
+            version = version_of(request, dataset.name, body.version)
+        run = runs.request(task, dataset=dataset, version=version, seed=body.seed)
+        return Response(run_document(run), 202)
+
+
+class RunView(APIView):
+    @documented(answer="The run.")
+    def get(self, request: KeyRequest, run_id: UUID) -> Response:
+        found = Run.objects.filter(task__project=request.auth.project, uuid=run_id)
+        run = found.select_related("task", "dataset_version", "model_version").first()
+        if run is None:
+            raise NotFound
+        return Response(run_document(run))
+
+
+class ModelsView(APIView):
+    @documented(answer="The task's model versions, newest first, and which aliases point where.")
+    def get(self, request: KeyRequest, slug: str) -> Response:
+        task = task_of(request, slug)
+        versions = task.model_versions.select_related("run").order_by("-version")
+        aliases = ModelAlias.objects.filter(task=task).values_list("name", "model_version__version")
+        return Response(
+            {"aliases": dict(aliases), "versions": [model_document(v) for v in versions]}
+        )
+
+
+def model_of(request: KeyRequest, slug: str, number: int) -> ModelVersion:
+    versions = ModelVersion.objects.filter(task__project=request.auth.project, task__slug=slug)
+    version = versions.select_related("run__dataset_version__parent", "task__project")
+    found = version.filter(version=number).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+class ModelView(APIView):
+    @documented(answer="The model version.")
+    def get(self, request: KeyRequest, slug: str, number: int) -> Response:
+        return Response(model_document(model_of(request, slug, number)))
+
+
+class ModelLineageView(APIView):
+    @documented(answer="What the model learned from and where it served.")
+    def get(self, request: KeyRequest, slug: str, number: int) -> Response:
+        return Response(lineage.of_model(model_of(request, slug, number)))
+
+
+class PromoteView(APIView):
+    @documented(answer="The version now serves everybody.", refusals=(409,))
+    def post(self, request: KeyRequest, slug: str, number: int) -> Response:
+        alias = rollouts.promote(model_of(request, slug, number))
+        return Response({"champion": alias.model_version.version})
+
+
+class RollbackView(APIView):
+    @documented(answer="The earlier champion serves everybody again.", refusals=(409,))
+    def post(self, request: KeyRequest, slug: str) -> Response:
+        alias = rollouts.rollback(task_of(request, slug))
+        return Response({"champion": alias.model_version.version})
+
+
+class PredictView(APIView):
+    @documented(body=PredictBody, answer="The served model's answer.", refusals=(409,))
+    def post(self, request: KeyRequest, slug: str) -> Response:
+        served = serving.predict(
+            key=request.auth,
+            task=task_of(request, slug),
+            body=read(request.data, PredictBody),
+            sent=request.data,
+        )
+        return Response(served_document(served))
+
+
+class RouteView(APIView):
+    @documented(
+        answer="Which version serves this user.", query={"user_id": "the user"}, refusals=(409,)
+    )
+    def get(self, request: KeyRequest, slug: str) -> Response:
+        chosen = serving.route(task_of(request, slug), request.query_params.get("user_id"))
+        return Response(
+            {
+                "model_version": chosen.model_version.version,
+                "arm": chosen.arm,
+                "artifact": chosen.model_version.weights_hash,
+            }
+        )
+
+
+class RolloutsView(APIView):
+    @documented(body=RolloutBody, status=201, answer="The canary has begun.", refusals=(409,))
+    def post(self, request: KeyRequest) -> Response:
+        body = read(request.data, RolloutBody)
+        task = find_task(request.auth.project, body.task)
+        rollout = rollouts.start(model_of(request, task.slug, body.challenger), body.plan)
+        return Response(rollout_document(rollout), 201)
+
+
+def rollout_of(request: KeyRequest, rollout_id: UUID) -> Rollout:
+    found = Rollout.objects.filter(task__project=request.auth.project, uuid=rollout_id)
+    rollout = found.select_related("task", "champion", "challenger").first()
+    if rollout is None:
+        raise NotFound
+    return rollout
+
+
+class RolloutView(APIView):
+    @documented(answer="The rollout.")
+    def get(self, request: KeyRequest, rollout_id: UUID) -> Response:
+        return Response(rollout_document(rollout_of(request, rollout_id)))
+
+
+class AdvanceView(APIView):
+    @documented(answer="The challenger now serves everybody.", refusals=(409,))
+    def post(self, request: KeyRequest, rollout_id: UUID) -> Response:
+        return Response(rollout_document(rollouts.advance(rollout_of(request, rollout_id))))
+
+
+class AbortView(APIView):
+    @documented(answer="The champion serves everybody again.", refusals=(409,))
+    def post(self, request: KeyRequest, rollout_id: UUID) -> Response:
+        return Response(rollout_document(rollouts.abort(rollout_of(request, rollout_id))))
