@@ -34,6 +34,8 @@ def main() -> None:
         # Asked of the settings, because the URL may stand in the file .env that they read.
         if not is_question and arguments[0] not in WITHOUT_DATABASE and not settings.DATABASE_URL:
             embedded.ensure_running()
+            if arguments[0] == "dbshell":  # the machine may have no psql, or an older one
+                os.environ["PATH"] = f"{embedded.postgres_binaries()}:{os.environ['PATH']}"
     except (CannotRunError, ImproperlyConfigured, PermissionError) as error:
         sys.exit(f"Cannot run: {error}")
     execute_from_command_line(sys.argv)

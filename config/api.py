@@ -73,7 +73,13 @@ class Page(CursorPagination):
     page_size = 50
     page_size_query_param = "limit"
     max_page_size = 200
-    ordering = ("-created_at", "-id")
+    ordering = ("-created_at", "-pk")
+
+    def decode_cursor(self, request: Any) -> Any:
+        try:
+            return super().decode_cursor(request)
+        except exceptions.NotFound:
+            raise malformed("/cursor", "Not a cursor of this list.") from None
 
     def get_paginated_response(self, data: Any) -> Response:
         return Response({"results": data, "next": self.get_next_link()})
@@ -92,7 +98,7 @@ def read(value: object, shape: type[Body]) -> Body:
         pointer = re.sub(r"[.\[]", "/", path.rstrip("`").replace("]", ""))
         unknown = re.search(r"(?:unknown|required) field `([^`]+)`", detail)
         if unknown:
-            pointer += "/" + unknown[1]
+            pointer += "/" + unknown[1].replace("~", "~0").replace("/", "~1")
         raise malformed(pointer, detail) from None
 
 

@@ -32,7 +32,7 @@ class BellScheduler(Scheduler):
     def setup_schedule(self) -> None:
         self.merge_inplace(BEAT_SCHEDULE)  # type: ignore[arg-type]
         self.has_broker = bool(settings.REDIS_URL)
-        self.is_active = False
+        self.session: object = None  # the database session that holds the scheduler's lock
         self.bells: SimpleQueue[ScheduleEntry] = SimpleQueue()
         self.ringing: set[str] = set()
         self.standing_in: set[str] = set()
@@ -47,7 +47,7 @@ class BellScheduler(Scheduler):
         except Error:
             # PostgreSQL is away: it is restarted by its supervisor; the next tick asks again.
             logger.warning("beat.database_unavailable")
-            self.is_active = False
+            self.session = None
             connection.close()
             return
         if waiting is None:
@@ -61,13 +61,12 @@ class BellScheduler(Scheduler):
     def _is_only_scheduler(self) -> bool:
         """Hold the scheduler's advisory lock: a second beat waits until the first one is gone."""
         connection.close_if_unusable_or_obsolete()
-        if connection.connection is None:
-            self.is_active = False  # a new session does not hold the old one's lock
-        if not self.is_active:
-            with connection.cursor() as cursor:
+        with connection.cursor() as cursor:
+            # A session that was replaced, which Django may do unasked, took its lock with it.
+            if self.session is not connection.connection:
                 cursor.execute("SELECT pg_try_advisory_lock(%s)", [lock_key("beat")])
-                self.is_active = cursor.fetchone()[0]
-        return self.is_active
+                self.session = connection.connection if cursor.fetchone()[0] else None
+        return self.session is not None
 
     def _send_bells(self) -> None:
         """Send from the queue for ever; a frozen broker blocks only this thread."""
@@ -75,7 +74,7 @@ class BellScheduler(Scheduler):
             entry = self.bells.get()
             task = self.app.tasks[str(entry.task)]
             try:
-                task.apply_async(**entry.options, expires=MESSAGE_LIFE_SECONDS, retry=False)
+                task.apply_async(**(entry.options or {}), expires=MESSAGE_LIFE_SECONDS, retry=False)
             except (BrokerError, OSError):
                 logger.warning("beat.broker_unavailable")
             self.ringing.discard(task.name)

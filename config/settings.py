@@ -32,6 +32,8 @@ if not SECRET_KEY:
 DATABASES = {"default": environ.Env.db_url_config(DATABASE_URL or embedded.database_url())}
 DATABASES["default"] |= {
     "ENGINE": "django.db.backends.postgresql",
+    # `dbshell` looks for a socket's folder here only.
+    "HOST": DATABASES["default"].get("OPTIONS", {}).pop("host", DATABASES["default"]["HOST"]),
     "CONN_MAX_AGE": 600,
     "CONN_HEALTH_CHECKS": True,
     "OPTIONS": DATABASES["default"].get("OPTIONS", {})
@@ -169,6 +171,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_AUTHENTICATION": [],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "OAS_VERSION": "3.1.0",
     "SCHEMA_PATH_PREFIX": r"/api/v1",
 }
 
@@ -179,13 +182,21 @@ MINIMUM_FREE_DISK_BYTES: int = env.int("MINIMUM_FREE_DISK_BYTES", default=256 * 
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"content_free": {"()": "config.logs.ContentFree"}},
+    "formatters": {
+        "line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
+        "json": {"()": "config.logs.JSONLines"},
+    },
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "filters": ["content_free"],
+            "formatter": "json" if IS_HTTPS else "line",
+        }
+    },
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {
-        # Django logs paths of 4xx answers, and a path may hold a user id.
-        "django.request": {"level": "CRITICAL"},
-        "django.security": {"level": "CRITICAL"},
+        "django": {"level": "INFO", "handlers": [], "propagate": True},
         "celery.app.trace": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
     },

@@ -14,7 +14,8 @@ from django.db import IntegrityError, transaction
 from msgspec import UNSET
 
 from config.api import malformed
-from config.errors import IdConflict, Malformed, Problem
+from config.errors import IdConflict, Malformed, Problem, Unavailable
+from config.health import has_free_disk
 from config.json import JSON
 from feedback.models import Captured, Feedback, Inference, Status, Task
 from feedback.normalise import content_hash
@@ -26,6 +27,7 @@ from privacy.models import ApiKey, Project, Scope
 from privacy.redaction import redact
 
 Row = TypeVar("Row", bound=Captured)
+LATEST_YEAR = 9998  # PostgreSQL knows years after 9999, Python does not
 
 
 def find_task(project: Project, slug: str) -> Task:
@@ -227,8 +229,9 @@ class Redactor:
         return clean
 
     def clean_output(self, value: Any) -> Any:
-        """Redact an output; a label is one of a closed list and stays as it is."""
-        return value if self.task.kind.has_label_output else self.clean(value)
+        """Redact an output; a label of the task is no personal data and stays as it is."""
+        is_label = self.task.kind.has_label_output and value in self.task.labels
+        return value if is_label else self.clean(value)
 
 
 def malformed_content(pointer: str, problems: list[Problem]) -> Malformed:
@@ -238,7 +241,9 @@ def malformed_content(pointer: str, problems: list[Problem]) -> Malformed:
 
 
 def sign(row: Captured, key: ApiKey, body: SentBody, print_: bytes) -> None:
-    """Write on the row who sent it."""
+    """Write on the row who sent it; raise Malformed for a time that cannot be read back."""
+    if body.occurred_at is not None and not 1970 <= body.occurred_at.year <= LATEST_YEAR:
+        raise malformed("/occurred_at", f"Between the years 1970 and {LATEST_YEAR}.")
     row.project = key.project
     row.api_key = key
     row.user_id = body.user_id
@@ -256,9 +261,14 @@ def _store_once(
     known = _known(model, key.project, body.id, print_)
     if known is not None:
         return known, False
-    consent.require(key.project, body.user_id)
+    if not has_free_disk():
+        raise Unavailable
+    if key.scope == Scope.CAPTURE and body.user_id is None:
+        # Without a person nobody's consent could be asked.
+        raise malformed("/user_id", "A capture key says whose act it sends.")
     try:
         with transaction.atomic():
+            consent.require(key.project, body.user_id)
             row = build()
             sign(row, key, body, print_)
             if body.id is not None:

@@ -112,6 +112,9 @@ class Inference(Captured):
             ),
         ]
 
+    def __str__(self) -> str:
+        return str(self.uuid)
+
 
 class Status(models.TextChoices):
     PENDING = "pending"

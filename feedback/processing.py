@@ -6,11 +6,10 @@ one at a time, so that a row that kills its worker harms no other; after three d
 is `failed` and waits for a person.
 """
 
-import logging
 import time
 from datetime import timedelta
 
-from django.db import OperationalError, transaction
+from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -22,7 +21,6 @@ from feedback.models import Example, Feedback, Inference, Review, Status, Task
 from feedback.normalise import split_of
 from feedback.signals import SIGNALS
 
-logger = logging.getLogger(__name__)
 BATCH_ROWS = 200
 LEASE_SECONDS = 15
 MAX_ATTEMPTS = 4  # one in a batch, three alone
@@ -76,31 +74,21 @@ def process(claimed: dict[int, int]) -> int:
     Rows whose lease was lost to another worker are left alone (the attempt is the fencing
     token). A row that cannot become an example fails alone, with its code.
     """
-    try:
-        with transaction.atomic():
-            rows = _still_ours(claimed)
-            outcomes = {row.number: _examples_or_error(row) for row in rows}
-            done = [n for n, outcome in outcomes.items() if not isinstance(outcome, EmendError)]
-            Example.objects.filter(feedback__in=done, superseded_at=None).update(
-                superseded_at=Now()
-            )
-            Example.objects.bulk_create(
-                example
-                for number in done
-                for example in outcomes[number]  # type: ignore[union-attr]
-            )
-            Feedback.objects.filter(number__in=done).update(
-                status=Status.PROCESSED, processed_at=Now()
-            )
-            for number, outcome in outcomes.items():
-                if isinstance(outcome, EmendError):
-                    Feedback.objects.filter(number=number).update(
-                        status=Status.FAILED, error=outcome.code
-                    )
-    except OperationalError:
-        # The server went away or a deadlock chose us: the lease ends and the rows come back.
-        logger.warning("processing.transient_error rows=%d", len(claimed))
-        raise
+    done: list[int] = []
+    examples: list[Example] = []
+    with transaction.atomic():
+        for row in _still_ours(claimed):
+            try:
+                examples += build_examples(row)
+                done.append(row.number)
+            except EmendError as error:
+                Feedback.objects.filter(number=row.number).update(
+                    status=Status.FAILED, error=error.code
+                )
+        outdated = Example.objects.filter(feedback__in=done, superseded_at=None)
+        outdated.update(superseded_at=Now())
+        Example.objects.bulk_create(examples)
+        Feedback.objects.filter(number__in=done).update(status=Status.PROCESSED, processed_at=Now())
     return len(done)
 
 
@@ -113,13 +101,6 @@ def _still_ours(claimed: dict[int, int]) -> list[Feedback]:
         .order_by("number")
     )
     return [row for row in rows if row.attempts == claimed[row.number]]
-
-
-def _examples_or_error(feedback: Feedback) -> list[Example] | EmendError:
-    try:
-        return build_examples(feedback)
-    except EmendError as error:
-        return error
 
 
 def build_examples(feedback: Feedback) -> list[Example]:

@@ -23,9 +23,12 @@ def _withdrawn(prefix: str) -> Exists:
 
 class InferenceQuerySet(models.QuerySet[Any]):
     def silent(self, task: "Task", as_of: datetime) -> "InferenceQuerySet":
-        """Return answers that nobody reacted to within the task's hours of silence."""
+        """Return answers that nobody reacted to within the task's hours of silence.
+
+        Only verified ones: what a publishable key made up no moderator ever sees.
+        """
         shown_by = as_of - timedelta(hours=task.options.silence_hours)
-        return self.filter(task=task, created_at__lte=shown_by, feedback=None)
+        return self.filter(task=task, created_at__lte=shown_by, feedback=None, is_verified=True)
 
 
 class FeedbackQuerySet(models.QuerySet[Any]):

@@ -11,8 +11,10 @@ from django.utils import timezone
 
 from config.errors import Problem
 from feedback.capture import Redactor
-from feedback.errors import ReviewInvalid
+from feedback.errors import ReviewInvalid, TransitionRefused
 from feedback.models import Decision, Feedback, Review, Status
+
+MAX_REASON_CHARACTERS = 500
 
 
 @transaction.atomic
@@ -36,10 +38,11 @@ def accept(
     locked.move_to(Status.PENDING)
     locked.attempts = 0
     locked.ready_at = Now()
+    _remember(locked, f"accept by {by}")
     review = _decide(locked, Decision.ACCEPT, by, reason)
     review.corrected = corrected
     review.is_pinned = is_pinned
-    return _save(locked, review, feedback)
+    return _save(review, feedback)
 
 
 @transaction.atomic
@@ -51,7 +54,8 @@ def reject(feedback: Feedback, *, by: str, reason: str) -> Review:
     locked = _locked(feedback)
     _reopen(locked)
     locked.move_to(Status.REJECTED)
-    return _save(locked, _decide(locked, Decision.REJECT, by, reason), feedback)
+    _remember(locked, f"reject by {by}")
+    return _save(_decide(locked, Decision.REJECT, by, reason), feedback)
 
 
 @transaction.atomic
@@ -59,13 +63,15 @@ def escalate(feedback: Feedback, *, by: str, reason: str = "") -> Review:
     """Leave the feedback in the queue for somebody else to decide."""
     locked = _locked(feedback)
     _reopen(locked)
-    return _save(locked, _decide(locked, Decision.ESCALATE, by, reason), feedback)
+    return _save(_decide(locked, Decision.ESCALATE, by, reason), feedback)
 
 
 @transaction.atomic
 def retry(feedback: Feedback, *, by: str) -> None:
-    """Put failed feedback back into its queue."""
+    """Put failed feedback back into its queue; raise TransitionRefused for any other."""
     locked = _locked(feedback)
+    if locked.status != Status.FAILED:  # flagged feedback may become pending too, by a decision
+        raise TransitionRefused(f"Only failed feedback is retried, not {locked.status} feedback.")
     locked.move_to(Status.PENDING)
     locked.attempts = 0
     locked.error = ""
@@ -101,18 +107,16 @@ def _decide(feedback: Feedback, decision: Decision, by: str, reason: str) -> Rev
     review = Review.objects.filter(feedback=feedback).first() or Review(feedback=feedback)
     review.decision = decision
     review.moderator = by
-    review.reason = reason
+    review.reason = Redactor(feedback.task).clean(reason)[:MAX_REASON_CHARACTERS]
     review.decided_at = timezone.now()
     review.corrected = None
     review.is_pinned = False
     return review
 
 
-def _save(locked: Feedback, review: Review, feedback: Feedback) -> Review:
+def _save(review: Review, feedback: Feedback) -> Review:
     review._change_reason = review.reason[:100]
     review.save()
-    if feedback.status != locked.status:
-        _remember(locked, f"{review.decision} by {review.moderator}")
     feedback.refresh_from_db()
     return review
 

@@ -10,9 +10,12 @@ from msgspec import UNSET, Meta, UnsetType
 from feedback.models import Feedback, Inference, Task
 from feedback.task_settings import TaskSettings
 
-Identifier = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._:@|+-]+$")]
+# "$" alone would let a line feed pass at the end, and "\Z" is unknown to JSON Schema.
+Identifier = Annotated[
+    str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._:@|+-]+(?!\n)$")
+]
 Time = Annotated[datetime, Meta(tz=True)]
-Slug = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[-a-zA-Z0-9_]+$")]
+Slug = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[-a-zA-Z0-9_]+(?!\n)$")]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Short = Annotated[str, Meta(min_length=1, max_length=50)]
 Metadata = dict[str, Any]
@@ -29,7 +32,7 @@ class TaskBody(Body, kw_only=True):
     correction_types: list[Short] = []
     settings: TaskSettings = msgspec.field(default_factory=TaskSettings)
     retrain_every_hours: Annotated[int, Meta(ge=1, le=8760)] | None = None
-    retrain_after_examples: Annotated[int, Meta(ge=1)] | None = None
+    retrain_after_examples: Annotated[int, Meta(ge=1, le=10**9)] | None = None
 
 
 class TaskChange(Body, kw_only=True):
@@ -37,7 +40,7 @@ class TaskChange(Body, kw_only=True):
     correction_types: list[Short] | UnsetType = UNSET
     settings: TaskSettings | UnsetType = UNSET
     retrain_every_hours: Annotated[int, Meta(ge=1, le=8760)] | UnsetType | None = UNSET
-    retrain_after_examples: Annotated[int, Meta(ge=1)] | UnsetType | None = UNSET
+    retrain_after_examples: Annotated[int, Meta(ge=1, le=10**9)] | UnsetType | None = UNSET
 
 
 class Target(Body, kw_only=True):

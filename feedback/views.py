@@ -44,6 +44,7 @@ from feedback.serializers import (
 from privacy.access import AnyScope, KeyRequest
 from privacy.idempotency import Answer, answer_once
 from privacy.models import Scope
+from privacy.redaction import redact
 
 
 class TasksView(APIView):
@@ -63,7 +64,7 @@ class TasksView(APIView):
             raise malformed("/modality", detail, "feedback.unknown_modality")
         _check_labels(body.modality, body.labels)
         fields = {name: getattr(body, name) for name in body.__struct_fields__}
-        fields["settings"] = msgspec.to_builtins(body.settings)
+        fields["settings"] = _given_settings(request)
         try:
             with transaction.atomic():
                 task = Task.objects.create(project=request.auth.project, **fields)
@@ -82,14 +83,22 @@ class TaskView(APIView):
     @documented(body=TaskChange, answer="The changed task.")
     def patch(self, request: KeyRequest, slug: str) -> Response:
         task = task_of(request, slug)
+        kept = task.settings
         body = read(request.data, TaskChange)
         for name in body.__struct_fields__:
             value = getattr(body, name)
             if value is not UNSET:
-                setattr(task, name, msgspec.to_builtins(value))
+                setattr(task, name, value)
+        task.settings = kept | _given_settings(request)
         _check_labels(task.modality, task.labels)
         task.save()
         return Response(task_document(task))
+
+
+def _given_settings(request: KeyRequest) -> dict[str, Any]:
+    """Return checked settings as sent: what nobody set goes on following the defaults."""
+    sent = cast("dict[str, Any]", request.data)
+    return cast("dict[str, Any]", sent.get("settings", {}))
 
 
 def task_of(request: KeyRequest, slug: str) -> Task:
@@ -219,15 +228,21 @@ def _batch_result(request: KeyRequest, raw: bytes) -> dict[str, Any]:
         with transaction.atomic():
             answer = _capture(request, item)
     except json.Malformed as problem:
-        return problem_document(malformed(problem.pointer, problem.detail))
+        return _harmless(malformed(problem.pointer, problem.detail))
     except EmendError as error:
-        return problem_document(error)
+        return _harmless(error)
     return answer.body | {
         "status": answer.status_code,
         "feedback_status": answer.body["status"]
         if answer.status_code != Rejected.status
         else Status.REJECTED,
     }
+
+
+def _harmless(error: EmendError) -> dict[str, Any]:
+    """Return the problem document redacted: it may quote the item, and the answer is stored."""
+    document, _ = redact(msgspec.to_builtins(problem_document(error)))
+    return cast("dict[str, Any]", document)
 
 
 def _capture(request: KeyRequest, sent: object) -> Answer:

@@ -55,7 +55,7 @@ class KeyAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Any) -> tuple[None, ApiKey]:
         scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not key.isascii():
+        if scheme.lower() != "bearer" or not (key.isascii() and key.isprintable()):
             raise Unauthenticated
         api_key = find_key(key.strip())
         origin = request.headers.get("Origin")

@@ -1,43 +1,18 @@
 """One correction's way, by HTTP and through the real verbs, to a better model that is served."""
 
 import pytest
-from django.test import Client
 
-from feedback import processing
-from privacy.access import create_key
-from privacy.models import Project
-from training import datasets, rollouts, runs, serving, tasks
+from tests.product import Product, process
+from training import rollouts, serving, tasks
 
 pytestmark = pytest.mark.django_db
 GOOD = ["good food", "very good soup", "good and warm", "lovely good place", "so good", "good tea"]
 BAD = ["bad food", "very bad soup", "bad and cold", "awful bad place", "so bad", "bad tea"]
 
 
-class Product:
-    """A product's server: a project, its manage key, one task."""
-
-    def __init__(self, slug="shop"):
-        self.project, _ = Project.objects.get_or_create(slug=slug, defaults={"name": slug})
-        key = create_key(project=self.project, name="server", scope="manage", origins=[])
-        self.client = Client(headers={"Authorization": f"Bearer {key}"})
-
-    def post(self, path, body, status=None, **headers):
-        answer = self.client.post(
-            f"/api/v1/{path}", body, content_type="application/json", headers=headers
-        )
-        if status is not None:
-            assert answer.status_code == status, answer.content
-        return answer.json()
-
-    def get(self, path, status=200):
-        answer = self.client.get(f"/api/v1/{path}")
-        assert answer.status_code == status, answer.content
-        return answer.json()
-
-
 def do_all_work():
     """Do what beat and workers would do, until nothing is left."""
-    processing.process_queue("process.text")
+    process()
     tasks.build_versions.run()
     tasks.execute_runs.run()
     rollouts.look_at_due()
@@ -47,9 +22,7 @@ def do_all_work():
 def product():
     serving._states.clear()
     product = Product()
-    product.post(
-        "tasks/", {"slug": "mood", "modality": "classification", "labels": ["neg", "pos"]}, 201
-    )
+    product.task()
     return product
 
 

@@ -1,7 +1,8 @@
 """Which examples a version takes, and why the others were left out."""
 
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from django.db.models import Count, Q, QuerySet
@@ -10,53 +11,76 @@ from feedback.models import Example
 from feedback.querysets import ExampleQuerySet
 from training.models import Dataset
 
+CHUNK_ROWS = 10_000
+SignalName = Literal[
+    "up", "down", "correction", "edited", "regenerated", "accepted", "resolved", "abandoned"
+]
+
 
 class DatasetSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What of the train side a dataset takes. The holdout is always the task's whole holdout."""
 
     sources: Annotated[
-        list[str], msgspec.Meta(description="feedback, audit, import, silence; empty: all")
+        list[Literal["feedback", "audit", "import", "silence"]],
+        msgspec.Meta(description="Where examples may come from; empty: anywhere."),
     ] = []
     signals: Annotated[
-        list[str], msgspec.Meta(description="signals of feedback that count; empty: all")
+        list[SignalName], msgspec.Meta(description="Signals of feedback that count; empty: all.")
     ] = []
 
 
-def wanted(dataset: Dataset, *, as_of: datetime) -> ExampleQuerySet:
-    """Return the examples that a version built now takes.
+@dataclass(frozen=True)
+class Choice:
+    """What a version takes, as ids of examples, and how many it leaves out, by reason."""
+
+    examples: set[int]
+    left_out: dict[str, int]
+
+
+def choose(dataset: Dataset, *, as_of: datetime) -> Choice:
+    """Choose the examples of a version that is built now.
 
     The holdout wins: an input that any holdout row has is never trained on.
     """
-    eligible = _eligible(dataset, as_of)
-    return eligible.filter(Q(split="holdout") | (_teaching(dataset) & ~_is_held_out(eligible)))
-
-
-def left_out(dataset: Dataset, *, as_of: datetime) -> dict[str, int]:
-    """Count the task's current examples that no version built now takes, by reason."""
     current = Example.objects.filter(
         task=dataset.task, created_at__lte=as_of, superseded_at=None
     ).exclude(source="silence", inference__feedback__isnull=False)
+    permitted = current.permitted()
     eligible = _eligible(dataset, as_of)
-    train = Q(split="train")
+    train = eligible.filter(split="train")
+    # Compared here: without fresh statistics PostgreSQL may join for minutes.
+    held_out = _hashes_by_id(eligible.filter(split="holdout"))
+    teaching = _hashes_by_id(train.filter(_teaching(dataset)))
+    hashes = set(held_out.values())
+    taught = {pk for pk, input_hash in teaching.items() if input_hash not in hashes}
     counted = {
-        "consent_withdrawn": current.count() - current.permitted().count(),
-        "in_holdout": eligible.filter(train & _is_held_out(eligible)).count(),
-        "not_in_dataset": eligible.filter(train & ~_teaching(dataset)).count(),
-        "unverified_undecided_or_outdone": current.permitted()
-        .exclude(pk__in=eligible.values("pk"))
-        .count(),
+        "consent_withdrawn": current.count() - permitted.count(),
+        "in_holdout": len(teaching) - len(taught),
+        "not_in_dataset": train.count() - len(teaching),
     }
-    return {reason: count for reason, count in counted.items() if count}
+    is_silence = Q(source="silence")
+    for reason, rows in (
+        ("silence", is_silence),
+        ("unverified_undecided_or_outdone", ~is_silence),
+    ):
+        counted[reason] = permitted.filter(rows).count() - eligible.filter(rows).count()
+    return Choice(
+        examples=taught | held_out.keys(),
+        left_out={reason: count for reason, count in counted.items() if count},
+    )
+
+
+def _hashes_by_id(examples: ExampleQuerySet) -> dict[int, bytes]:
+    rows = examples.values_list("pk", "input_hash").iterator(CHUNK_ROWS)
+    return {pk: bytes(input_hash) for pk, input_hash in rows}
 
 
 def _eligible(dataset: Dataset, as_of: datetime) -> ExampleQuerySet:
-    """Return the task's trainable examples; silence is no proof of what is right: no holdout."""
+    """Return the task's trainable examples; silence proves nothing, so it is not held out."""
     examples = Example.objects.filter(task=dataset.task).trainable(as_of=as_of)
+    if not dataset.task.options.silence_weight:  # switched off since it was counted
+        return examples.exclude(source="silence")
     return examples.exclude(source="silence", split="holdout")
-
-
-def _is_held_out(eligible: ExampleQuerySet) -> Q:
-    return Q(input_hash__in=eligible.filter(split="holdout").values("input_hash"))
 
 
 def _teaching(dataset: Dataset) -> Q:

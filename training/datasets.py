@@ -7,6 +7,7 @@ derived from them and can be derived again (`rebuild`).
 import logging
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from feedback.models import Example, Task
 from feedback.normalise import normalise
 from feedback.processing import add_silent_examples
 from training import curation, leases
-from training.errors import VersionNotReady
+from training.errors import LeaseLost, VersionNotReady
 from training.models import Dataset, DatasetVersion, Membership
 from training.sethash import SetHash, row_hash
 
@@ -69,14 +70,17 @@ def buildable() -> Any:
 def build_next() -> DatasetVersion | None:
     """Claim and build one requested version; return it, or None if there is none."""
     version = leases.claim(buildable())
-    return version and build(version)
+    if version is not None:
+        with suppress(LeaseLost):  # another worker goes on with it
+            build(version)
+    return version
 
 
 def build(version: DatasetVersion) -> DatasetVersion:
     """Build a claimed version: all of it in one transaction, so that it is whole or not there."""
     started = time.monotonic()
-    with leases.heartbeat(version), transaction.atomic():
-        leases.require_held(version)
+    with transaction.atomic():
+        leases.require_held(version)  # the row's lock, held to the end, outlives the lease
         _fill(version)
         version.build_seconds = round(time.monotonic() - started, 3)
         version.move_to("ready")
@@ -93,13 +97,8 @@ def _fill(version: DatasetVersion) -> None:
     version.as_of = _database_now()
     version.task_history_id = dataset.task.history.latest().pk
     version.dataset_history_id = dataset.history.latest().pk
-    wanted = curation.wanted(dataset, as_of=version.as_of)
-    memberships = Membership.objects.filter(dataset=dataset)
-    memberships.filter(until_version=None).exclude(example__in=wanted.values("pk")).update(
-        until_version=version.version
-    )
-    already = memberships.filter(until_version=None, example=OuterRef("pk"))
-    _admit(version, wanted.filter(~Exists(already)).order_by("pk").iterator(CHUNK_ROWS))
+    choice = curation.choose(dataset, as_of=version.as_of)
+    _change_members(version, choice.examples)
     added, removed = _changed_hashes(version)
     identity = SetHash(bytes(version.parent.hash_state) if version.parent else None)
     identity.add(added)
@@ -107,7 +106,7 @@ def _fill(version: DatasetVersion) -> None:
     version.hash_state = identity.state
     version.content_hash = version.current_hash = identity.hexdigest()
     version.counts = _counts(version, len(added), len(removed))
-    version.counts["left_out"] = curation.left_out(dataset, as_of=version.as_of)
+    version.counts["left_out"] = choice.left_out
     version.feedback_source = _feedback_source(version)
 
 
@@ -117,19 +116,28 @@ def _database_now() -> Any:
         return cursor.fetchone()[0]
 
 
-def _admit(version: DatasetVersion, examples: Iterator[Example]) -> None:
-    Membership.objects.bulk_create(
-        (
+def _change_members(version: DatasetVersion, chosen: set[int]) -> None:
+    """Close the memberships of what is not chosen any more, and admit what is new."""
+    members = Membership.objects.filter(dataset=version.dataset_id, until_version=None)
+    known = set(members.values_list("example", flat=True))
+    for pks in _chunks(known - chosen):
+        members.filter(example__in=pks).update(until_version=version.version)
+    for pks in _chunks(chosen - known):
+        Membership.objects.bulk_create(
             Membership(
                 dataset_id=version.dataset_id,
                 example=example,
                 row_hash=hash_of(example),
                 since_version=version.version,
             )
-            for example in examples
-        ),
-        batch_size=CHUNK_ROWS,
-    )
+            for example in Example.objects.filter(pk__in=pks).order_by("pk")
+        )
+
+
+def _chunks(pks: set[int]) -> Iterator[list[int]]:
+    ordered = sorted(pks)
+    for start in range(0, len(ordered), CHUNK_ROWS):
+        yield ordered[start : start + CHUNK_ROWS]
 
 
 def hash_of(example: Example) -> bytes:

@@ -208,6 +208,9 @@ class ModelAlias(models.Model):
         verbose_name_plural = "model aliases"
         constraints = [models.UniqueConstraint(fields=["task", "name"], name="one_alias_a_name")]
 
+    def __str__(self) -> str:
+        return f"{self.name} of {self.task.slug}"
+
 
 class GateResult(models.Model):
     """What one gate said of a run's model."""

@@ -24,5 +24,9 @@ class MembershipQuerySet(models.QuerySet[Any]):
         return self.filter(example__in=examples.permitted())
 
     def rows(self) -> "MembershipQuerySet":
-        """Return one membership for each distinct row, ordered by row hash."""
-        return self.order_by("row_hash", "example_id").distinct("row_hash")
+        """Return one membership for each distinct row, ordered by row hash.
+
+        Of twins the one that gates ask most of: pinned, then regression, then golden.
+        """
+        rank = ("-example__is_pinned", "-example__case", "example_id")
+        return self.order_by("row_hash", *rank).distinct("row_hash")

@@ -40,15 +40,20 @@ def promote(model_version: ModelVersion, *, reason: str = "promoted") -> ModelAl
     """Let a version that passed its gates serve everybody from now on."""
     _require_passed(model_version)
     with transaction.atomic():
-        Task.objects.select_for_update().get(pk=model_version.task_id)
-        _end_canary(model_version.task, "aborted", "another version was promoted")
+        _lock(model_version.task)
+        _end_canary(model_version.task, f"{model_version} was promoted", winner=model_version)
         return _point(model_version, reason)
+
+
+def _lock(task: Task) -> None:
+    """Let the verbs that move a task's aliases take turns; predictions go on meanwhile."""
+    Task.objects.select_for_update(no_key=True).get(pk=task.pk)
 
 
 def rollback(task: Task) -> ModelAlias:
     """Serve the champion before this one again; an earlier rollback is never undone by a later."""
     with transaction.atomic():
-        Task.objects.select_for_update().get(pk=task.pk)
+        _lock(task)
         alias = ModelAlias.objects.filter(task=task, name=CHAMPION).first()
         if alias is None:
             raise NoModel
@@ -57,7 +62,7 @@ def rollback(task: Task) -> ModelAlias:
         record = earlier.order_by("-history_date", "-history_id").first()
         if record is None:
             raise NothingToRollBack
-        _end_canary(task, "aborted", "the champion was rolled back")
+        _end_canary(task, "the champion was rolled back")
         return _point(record.model_version, f"rolled back from v{number}")
 
 
@@ -75,22 +80,23 @@ def _point(model_version: ModelVersion, reason: str) -> ModelAlias:
     return alias
 
 
-def _end_canary(task: Task, status: str, why: str) -> None:
+def _end_canary(task: Task, why: str, *, winner: ModelVersion | None = None) -> None:
     for rollout in Rollout.objects.filter(task=task, status="canary"):
-        end(rollout, status, why)
+        end(rollout, "full" if rollout.challenger == winner else "aborted", why)
 
 
 def start(challenger: ModelVersion, plan: Plan) -> Rollout:
     """Serve a challenger to a share of the users beside the champion."""
     _require_passed(challenger)
-    champion = champion_of(challenger.task)
-    if champion is None:
-        raise NoModel("There is no champion to compare with: promote the first model.")
     options = challenger.task.options
     stored = msgspec.to_builtins(plan)
     stored["minimum_outcomes"] = plan.minimum_outcomes or options.canary_outcomes
     try:
         with transaction.atomic():
+            _lock(challenger.task)
+            champion = champion_of(challenger.task)
+            if champion is None:
+                raise NoModel("There is no champion to compare with: promote the first model.")
             return Rollout.objects.create(
                 task=challenger.task,
                 challenger=challenger,
@@ -115,7 +121,7 @@ def end(rollout: Rollout, status: str, why: str) -> None:
 @transaction.atomic
 def advance(rollout: Rollout, *, why: str = "advanced by hand") -> Rollout:
     """Promote the canary's challenger to all users."""
-    locked = Rollout.objects.select_for_update().get(pk=rollout.pk)
+    locked = _locked(rollout)
     end(locked, "full", why)
     _point(locked.challenger, f"rollout {locked.uuid}: {why}")
     return locked
@@ -124,9 +130,14 @@ def advance(rollout: Rollout, *, why: str = "advanced by hand") -> Rollout:
 @transaction.atomic
 def abort(rollout: Rollout, *, status: str = "aborted", why: str = "aborted by hand") -> Rollout:
     """Serve everybody by the champion again."""
-    locked = Rollout.objects.select_for_update().get(pk=rollout.pk)
+    locked = _locked(rollout)
     end(locked, status, why)
     return locked
+
+
+def _locked(rollout: Rollout) -> Rollout:
+    _lock(rollout.task)
+    return Rollout.objects.get(pk=rollout.pk)
 
 
 def due() -> Any:
@@ -135,9 +146,11 @@ def due() -> Any:
 
 def look_at_due() -> None:
     """Look at every canary that is due: roll back on harm, go on when enough is known."""
-    with transaction.atomic():
-        for rollout in due().select_for_update(skip_locked=True, of=("self",)):
-            _look(rollout)
+    for rollout in due().select_related("task"):
+        with transaction.atomic():
+            _lock(rollout.task)
+            if still_due := due().filter(pk=rollout.pk).first():
+                _look(still_due)
 
 
 def _look(rollout: Rollout) -> None:

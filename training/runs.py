@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
@@ -11,12 +12,12 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, F, Max, Q, QuerySet
-from django.db.models.functions import Now
+from django.db.models import Count, F, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
-from config.errors import EmendError
-from feedback.models import Task
+from config.errors import EmendError, Malformed, Problem
+from feedback.models import Example, Task
 from feedback.normalise import normalise
 from training import datasets, evaluation, leases, storage
 from training.classifiers import LinearClassifier
@@ -26,6 +27,7 @@ from training.models import Dataset, DatasetVersion, ModelVersion, Run
 from training.trainers import TRAINERS
 
 logger = logging.getLogger(__name__)
+Progress = Callable[[float], None]
 
 
 def request(
@@ -40,6 +42,9 @@ def request(
     if task.modality not in TRAINERS:
         raise NoTrainer(f"There is no trainer for {task.modality}.")
     dataset = dataset or (version and version.dataset) or datasets.default_dataset(task)
+    if dataset.task_id != task.pk:
+        problem = Problem("/dataset", Malformed.code, f"{dataset} is not of the task {task}.")
+        raise Malformed(problem.detail, errors=[problem])
     version = version or datasets.request_version(dataset)
     return Run.objects.create(
         task=task, dataset=dataset, dataset_version=version, seed=seed, config=config or {}
@@ -67,7 +72,7 @@ def claim(runs: QuerySet[Run] | None = None) -> Run | None:
     return run
 
 
-def train(run: Run) -> ModelVersion:
+def train(run: Run, on_progress: Progress = lambda _ratio: None) -> ModelVersion:
     """Train a claimed run and register its model; the run stays `running` until it is gated.
 
     Raises TrainingDataUnfit when the rows cannot train a model. Trained again after its worker
@@ -76,7 +81,12 @@ def train(run: Run) -> ModelVersion:
     started, cpu_started = time.monotonic(), time.process_time()
     version = _ready_version(run)
     rows = list(datasets.rows(version, split="train"))
-    classifier = fit(run, rows)
+
+    def show(ratio: float) -> None:
+        Run.objects.filter(pk=run.pk).update(progress_ratio=ratio)
+        on_progress(ratio)
+
+    classifier = fit(run, rows, show)
     data = classifier.to_bytes()
     cases = cases_of(version)
     scores = evaluation.score(predictor(classifier), cases)
@@ -105,16 +115,14 @@ def _ready_version(run: Run) -> DatasetVersion:
     return version
 
 
-def fit(run: Run, rows: list[datasets.Row]) -> LinearClassifier:
+def fit(
+    run: Run, rows: list[datasets.Row], on_progress: Progress = lambda _ratio: None
+) -> LinearClassifier:
     """Train on rows in the order given, with the run's config and seed."""
     # Imported here through its dotted path: torch is loaded by who trains, not by who serves.
     trainer = import_module(TRAINERS[run.task.modality])
     kind = run.task.kind
     config = trainer.ClassifierConfig(**run.config, seed=run.seed)
-
-    def on_progress(ratio: float) -> None:
-        Run.objects.filter(pk=run.pk).update(progress_ratio=ratio)
-
     try:
         classifier: LinearClassifier = trainer.fit(
             [reading(kind.text_of(row.input)) for row in rows],
@@ -217,12 +225,14 @@ def rebuild(model_version: ModelVersion) -> str:
 
 def due_tasks() -> QuerySet[Task]:
     """Return tasks whose retrain is due by time or by the number of new examples."""
-    newest_run = Max("runs__created_at")
-    is_new = Q(examples__created_at__gt=F("newest_run")) | Q(newest_run=None)
+    newest_run = Run.objects.filter(task=OuterRef("pk")).order_by("-pk")
+    # What came while a run waited for its version is in that version.
+    seen_until = newest_run.values(at=Coalesce("dataset_version__as_of", "created_at"))[:1]
+    new = Example.objects.filter(task=OuterRef("pk"), created_at__gt=OuterRef("seen_until"))
     by_number = (
         Task.objects.filter(retrain_after_examples__isnull=False)
-        .annotate(newest_run=newest_run)
-        .annotate(new_examples=Count("examples", filter=is_new, distinct=True))
+        .annotate(seen_until=Coalesce(Subquery(seen_until), "created_at"))
+        .annotate(new_examples=Subquery(new.values("task").annotate(n=Count("pk")).values("n")))
         .filter(new_examples__gte=F("retrain_after_examples"))
     )
     by_time = Q(next_retrain_at__lte=Now())

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from feedback.capture import Redactor, build_inference, check_input, sign
 from feedback.models import Inference, Task
-from feedback.serializers import SentBody
+from feedback.serializers import Body, Identifier, SentBody
 from privacy import consent
 from privacy.errors import NoConsent, OptedOut
 from privacy.idempotency import fingerprint
@@ -26,8 +26,10 @@ STATE_SECONDS = 1.0  # how long a process may serve by an alias that has moved
 CACHED_CLASSIFIERS = 16
 
 
-class PredictBody(SentBody, kw_only=True):
+class PredictBody(Body, kw_only=True):
     input: Any
+    user_id: Identifier | None = None
+    session_id: Identifier | None = None
 
 
 class Route(NamedTuple):
@@ -109,10 +111,11 @@ def predict(*, key: ApiKey, task: Task, body: PredictBody, sent: object) -> Serv
         consent.require(key.project, body.user_id)
     except (OptedOut, NoConsent):
         return Served(None, outputs[0], confidence, chosen)
-    inference = build_inference(task, body.input, outputs[0], body)
+    sender = SentBody(user_id=body.user_id, session_id=body.session_id)
+    inference = build_inference(task, body.input, outputs[0], sender)
     inference.confidence = confidence
     inference.model_version = str(chosen.model_version.version)
-    sign(inference, key, body, fingerprint(key.project, sent))
+    sign(inference, key, sender, fingerprint(key.project, sent))
     with transaction.atomic():
         Inference.objects.bulk_create([inference])
         Prediction.objects.create(

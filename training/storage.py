@@ -15,11 +15,9 @@ def _path(digest: str) -> Path:
 
 
 def put(data: bytes) -> str:
-    """Store bytes and return their SHA-256; storing the same bytes twice is one file."""
+    """Store bytes and return their SHA-256; the same bytes are one file, mended if damaged."""
     digest = hashlib.sha256(data).hexdigest()
     path = _path(digest)
-    if path.exists():
-        return digest
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
         file.write(data)

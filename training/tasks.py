@@ -1,8 +1,11 @@
 """Builds, runs and rollouts as the worker runs them."""
 
+from contextlib import suppress
+
 from config.celery import bell
 from config.errors import EmendError
 from training import datasets, gates, leases, rollouts, runs
+from training.errors import LeaseLost
 from training.models import Run
 
 
@@ -18,14 +21,15 @@ def execute_runs() -> None:
         execute(run)
 
 
-def execute(run: Run) -> bool:
+def execute(run: Run, on_progress: runs.Progress = lambda _ratio: None) -> bool:
     """Train a claimed run and let the gates judge it; return whether they passed it."""
-    try:
-        with leases.heartbeat(run):
-            return gates.judge_run(run, runs.train(run))
-    except EmendError as error:
-        runs.finish(run, "failed", error)
-        return False
+    with suppress(LeaseLost):  # another worker goes on with it
+        try:
+            with leases.heartbeat(run):
+                return gates.judge_run(run, runs.train(run, on_progress))
+        except EmendError as error:
+            runs.finish(run, "failed", error)
+    return False
 
 
 @bell("training.start_due_runs", waiting=runs.due_waiting_seconds)

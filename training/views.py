@@ -1,5 +1,6 @@
 """The endpoints of datasets, runs, models, rollouts and serving."""
 
+import re
 from functools import partial
 from uuid import UUID
 
@@ -114,7 +115,7 @@ class DiffView(APIView):
     @documented(answer="How two versions differ.", query={"against": "number of the other version"})
     def get(self, request: KeyRequest, name: str, number: int) -> Response:
         against = request.query_params.get("against", "")
-        if not against.isdecimal():
+        if not re.fullmatch(r"[0-9]{1,9}", against):
             raise malformed("/against", "The number of another version.")
         version, other = version_of(request, name, number), version_of(request, name, int(against))
         return Response(datasets.diff(version, other))

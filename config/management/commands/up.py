@@ -25,7 +25,8 @@ from config.supervisor import CannotRunError, Service, Supervisor, dying_with_pa
 
 PROJECT = "default"
 KEYS = {"capture_key": "capture", "manage_key": "manage"}  # secret -> scope
-QUEUES = "process.text,process.layout,process.image,train"
+# A worker of their own for builds and runs: however long they take, processing never waits.
+WORKERS = {"worker": ("process.text,process.layout,process.image", 3), "trainer": ("train", 1)}
 PATIENCE_SECONDS = 10.0  # with other commands that still use the database when we stop
 
 
@@ -44,6 +45,8 @@ class Command(BaseCommand):
         try:
             with stack(host=options["host"], port=options["port"], say=self._say) as running:
                 self._say(f"Emend answers on {running.url} - stop it with Ctrl-C.")
+                self._say(f"  review queue  {running.url}/admin/")
+                self._say(f"  API           {running.url}/api/docs/")
                 running.supervisor.run_forever()
         except KeyboardInterrupt:
             self._say("Stopped.")
@@ -89,15 +92,23 @@ def stack(
             patience_seconds=PATIENCE_SECONDS,
         ):
             prepare(say)
-            supervisor = Supervisor(log_pattern=log_pattern)
-            try:
-                for service in _services(host, port):
-                    supervisor.start(service)
-                supervisor.wait_ready()
+            with _supervised(host, port, log_pattern, say) as supervisor:
                 yield Stack(_url(host, port), supervisor)
-            finally:
-                say("Stopping.")
-                supervisor.stop()
+
+
+@contextmanager
+def _supervised(
+    host: str, port: int, log_pattern: str | None, say: Callable[[str], None]
+) -> Iterator[Supervisor]:
+    supervisor = Supervisor(log_pattern=log_pattern)
+    try:
+        for service in _services(host, port):
+            supervisor.start(service)
+        supervisor.wait_ready()
+        yield supervisor
+    finally:
+        say("Stopping.")
+        supervisor.stop()
 
 
 def prepare(say: Callable[[str], None]) -> None:
@@ -132,12 +143,15 @@ def end_on_signals() -> None:
 
 def _new_key(name: str, scope: str) -> str:
     printed = StringIO()
-    call_command("create_api_key", name, project=PROJECT, scope=scope, stdout=printed)
+    silent = StringIO()
+    call_command(
+        "create_api_key", name, project=PROJECT, scope=scope, stdout=printed, stderr=silent
+    )
     return printed.getvalue().strip()
 
 
 def _services(host: str, port: int) -> Iterator[Service]:
-    """Yield worker, scheduler and web server, in the order of their start."""
+    """Yield workers, scheduler and web server, in the order of their start."""
     environment = os.environ | {
         "EMEND_DATA_DIR": str(embedded.data_dir()),
         "EMEND_URL": os.environ.get("EMEND_URL") or _url(host, port),
@@ -145,10 +159,10 @@ def _services(host: str, port: int) -> Iterator[Service]:
     }
     python = [*dying_with_parent(signal.SIGTERM), sys.executable, "-m"]
     celery = [*python, "celery", "-A", "config"]
-    if settings.REDIS_URL:
-        worker = [*celery, "worker", "-Q", QUEUES, "-c", "3", "-l", "INFO"]
+    for name, (queues, processes) in WORKERS.items() if settings.REDIS_URL else ():
+        worker = [*celery, "worker", "-Q", queues, "-c", f"{processes}", "-l", "INFO"]
         worker += ["--without-gossip", "--without-mingle", "-n", f"{secrets.token_hex(4)}@%h"]
-        yield Service("worker", worker, environment, grace_seconds=30)
+        yield Service(name, worker, environment, grace_seconds=30)
     beat = [*celery, "beat", "-S", "config.beat.BellScheduler", "-l", "INFO"]
     yield Service("beat", beat, environment)
     web = [

@@ -1,0 +1,67 @@
+"""The demo's last screen: what was done, what was measured, which pages to open."""
+
+from typing import Any
+
+BAR_CHARACTERS = 36
+TEXT = """
+  Accuracy on {holdout} reviews that no user saw
+    first model        {before}
+    corrections alone  {naive}  {naive_fate}
+    with feedback      {after}  {fate}
+    ceiling            {ceiling}  all labels true
+
+  Gap closed    {gap_closed_ratio:.0%}
+  Change        {change:+.1f} points (95% interval {low:+.1f} to {high:+.1f}, p = {p_value:.2g})
+  Feedback      {created} stored, {flagged} flagged, {rejected} rejected, {processed} processed
+  To processed  {p50} s median, {p99} s p99
+  Dataset       {dataset_name} v{dataset_version}, content {content_hash:.12}
+  Model         weights {weights_hash:.12}, {passed} of {gate_count} gates passed
+{gates}
+
+  Simulated: the users (two vandals, one in ten careless) and the moderator, who knows
+  the true labels. Real: everything else, from HTTP to the promoted model.
+
+  Took {seconds} s. Now run `make up` and open, for the project {project}:
+    http://127.0.0.1:8000/admin/                          the review queue
+    http://127.0.0.1:8000/admin/training/run/             runs and their gates
+    http://127.0.0.1:8000/admin/training/datasetversion/  what the models learned from
+    http://127.0.0.1:8000/api/docs/                       the API
+"""
+
+
+def report(result: dict[str, Any], project: str) -> str:
+    """Return the screen for the object of `demo --json`."""
+    naive, run, dataset = result["corrections_only"], result["run"], result["dataset"]
+    refusing = ", ".join(gate["name"] for gate in naive["gates"])
+    difference = {key: 100 * value for key, value in result["difference"].items()}
+    return TEXT.format(
+        **result["feedback"],
+        **result["processing_seconds"],
+        **{key: result[key] for key in ("holdout", "gap_closed_ratio", "p_value", "seconds")},
+        before=_bar(result["accuracy_before"]),
+        naive=_bar(naive["accuracy"]),
+        naive_fate=f"refused by: {refusing}" if refusing else naive["status"],
+        after=_bar(result["accuracy_after"]),
+        fate="promoted" if result["promoted"] else "not promoted",
+        ceiling=_bar(result["ceiling"]),
+        change=difference["estimate"],
+        low=difference["low"],
+        high=difference["high"],
+        dataset_name=dataset["name"],
+        dataset_version=dataset["version"],
+        content_hash=dataset["content_hash"],
+        weights_hash=run["weights_hash"],
+        passed=sum(gate["passed"] for gate in run["gates"]),
+        gate_count=len(run["gates"]),
+        gates="\n".join(map(_gate, run["gates"])),
+        project=project,
+    )
+
+
+def _bar(ratio: float) -> str:
+    return f"{'#' * round(ratio * BAR_CHARACTERS):<{BAR_CHARACTERS}} {ratio:6.1%}"
+
+
+def _gate(gate: dict[str, Any]) -> str:
+    mark = "passed " if gate["passed"] else "REFUSED"
+    return f"    {mark} {gate['name']:<13} {gate['reason']}"

@@ -1,0 +1,229 @@
+"""What happens in the demo, in order; every step is a request that any product could send."""
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from statistics import quantiles
+from typing import Any, TypeVar
+
+from config.management.demo import people
+from config.management.demo.people import Showing
+from config.management.demo.reviews import Parts, Review
+from config.management.demo.server import Server
+
+TASK, CEILING = "sentiment", "sentiment-ceiling"
+CORRECTIONS_ONLY = "corrections-only"
+BATCH_ROWS = 500
+Item = TypeVar("Item")
+
+
+class Story:
+    """Tell the loop to `server`, and what was seen to `say`; `bar` shows a ratio as progress."""
+
+    def __init__(
+        self,
+        server: Server,
+        parts: Parts,
+        *,
+        users: int,
+        seed: int,
+        say: Callable[[str], None],
+        bar: Callable[[float], None],
+    ) -> None:
+        self.server = server
+        self.parts = parts
+        self.users = people.crowd(users)
+        self.seed = seed
+        self.say = say
+        self.bar = bar
+        self.chance = random.Random(seed + 1)  # noqa: S311
+        self.truth = {review.text: review.label for review in parts.stream + parts.canary}
+
+    def tell(self) -> dict[str, Any]:
+        """Run the whole loop; return the object of `demo --json`."""
+        started = time.monotonic()
+        before = self._first_model()
+        created = self._stream()
+        flagged = self._moderate()
+        counts, seconds = self._processed()
+        naive = self._naive_model()
+        run = self._retrain()
+        ceiling = self._ceiling()
+        promoted = self._canary(run) if run["status"] == "passed" else False
+        after = _accuracy(run)
+        holdout_gate = next(gate for gate in run["gates"] if gate["name"] == "holdout")
+        paired = holdout_gate["details"]["by_source"]["import"]
+        version = self.server.get(
+            f"datasets/{run['dataset']['name']}/versions/{run['dataset']['version']}/"
+        )
+        return {
+            "reviews": self.parts.total,
+            "holdout": len(self.parts.holdout),
+            "accuracy_before": before,
+            "accuracy_after": after,
+            "ceiling": ceiling,
+            "gap_closed_ratio": (after - before) / (ceiling - before) if ceiling != before else 1.0,
+            "difference": {key: paired[key] for key in ("estimate", "low", "high")},
+            "p_value": paired["p_value"],
+            "feedback": {
+                "created": created,
+                "flagged": flagged,
+                "rejected": counts["rejected"],
+                "processed": counts["processed"],
+            },
+            "processing_seconds": seconds,
+            "dataset": {
+                "name": version["dataset"],
+                "version": version["version"],
+                "content_hash": version["content_hash"],
+            },
+            "run": {
+                "id": run["id"],
+                "weights_hash": run["weights_hash"],
+                "gates": [_gate(gate) for gate in run["gates"]],
+            },
+            "corrections_only": {
+                "status": naive["status"],
+                "accuracy": _accuracy(naive),
+                "gates": [_gate(gate) for gate in naive["gates"] if not gate["passed"]],
+            },
+            "promoted": promoted,
+            "seconds": round(time.monotonic() - started, 1),
+        }
+
+    def _first_model(self) -> float:
+        self._make_task(TASK)
+        self._import(TASK, self.parts.first, "train")
+        self._import(TASK, self.parts.holdout, "holdout")
+        self.say(f"Training the first model on {len(self.parts.first)} reviews.")
+        run = self._run({"task": TASK})
+        self.server.post(f"models/{TASK}/{run['model_version']}/promote/", {})
+        return _accuracy(run)
+
+    def _make_task(self, slug: str) -> None:
+        body = {"slug": slug, "modality": "classification", "correction_types": ["label"]}
+        self.server.post("tasks/", body | {"labels": ["negative", "positive"]})
+
+    def _import(self, task: str, reviews: list[Review], split: str) -> None:
+        for start in range(0, len(reviews), BATCH_ROWS):
+            chosen = reviews[start : start + BATCH_ROWS]
+            items = [{"input": review.text, "output": review.label} for review in chosen]
+            self.server.post("examples/batch/", {"task": task, "items": items, "split": split})
+
+    def _run(self, body: dict[str, Any]) -> Any:
+        """Queue a run and wait for its end."""
+        queued = self.server.post("runs/", body | {"seed": self.seed})
+        ended = self.server.wait(
+            f"runs/{queued['id']}/",
+            lambda run: run["status"] not in {"queued", "running"},
+            progress=lambda run: self.bar(run["progress"]),
+            patience_seconds=300,
+        )
+        if ended["status"] == "failed":
+            message = f"The run {ended['id']} failed: {ended['error']}"
+            raise RuntimeError(message)
+        return ended
+
+    def _stream(self) -> int:
+        """Serve the stream to the users; return how many reactions were stored."""
+        shown = list(people.showings(self.parts.stream, self.users, self.seed))
+        said = Counter(user.character for user in self.users)
+        self.say(
+            f"Serving {len(shown)} answers to {len(self.users)} simulated users: "
+            + ", ".join(f"{count} {character}" for character, count in said.items())
+            + "."
+        )
+        return sum(self._show(showing) for showing in self._with_bar(shown))
+
+    def _show(self, showing: Showing) -> bool:
+        """Show one answer and send the reaction; return whether it was stored."""
+        user_id = showing.user.user_id
+        answer = self.server.post(
+            f"tasks/{TASK}/predict/", {"input": showing.review.text, "user_id": user_id}
+        )
+        body = people.reaction(showing, answer["output"], self.chance)
+        body |= {"inference_id": answer["inference_id"], "user_id": user_id}
+        return "quality" in self.server.post("feedback/", body, expect=(201, 422))
+
+    def _with_bar(self, items: Iterable[Item]) -> Iterator[Item]:
+        listed = list(items)
+        for number, item in enumerate(listed, 1):
+            yield item
+            self.bar(number / len(listed))
+
+    def _moderate(self) -> int:
+        """Decide every flagged feedback through the review endpoint; return how many."""
+        flagged = list(self.server.every("feedback/?status=flagged&limit=200"))
+        why = Counter(flag for row in flagged for flag in row["flags"])
+        said = ", ".join(f"{count} {flag}" for flag, count in sorted(why.items()))
+        self.say(f"A simulated moderator decides {len(flagged)} flagged reactions ({said}).")
+        for row in reversed(flagged):  # oldest first
+            decided = people.decision(row, self.truth[row["input"]])
+            self.server.post(f"feedback/{row['id']}/review/", decided)
+        return len(flagged)
+
+    def _processed(self) -> tuple[Counter[str], dict[str, float]]:
+        """Wait until nothing is pending; return counts by status and the times it took."""
+        self.server.wait("feedback/?status=pending&limit=1", lambda page: not page["results"])
+        rows = list(self.server.every(f"feedback/?task={TASK}&limit=200"))
+        waits = sorted(_seconds(row) for row in rows if row["processed_at"])
+        percentiles = quantiles(waits, n=100, method="inclusive")
+        seconds = {"p50": round(percentiles[49], 3), "p99": round(percentiles[98], 3)}
+        self.say(f"Processed in {seconds['p50']} s (median) to {seconds['p99']} s (p99).")
+        return Counter(row["status"] for row in rows), seconds
+
+    def _naive_model(self) -> Any:
+        """Train on corrections alone, which the gates must refuse: people speak to disagree."""
+        self.say("Training on corrections alone, to show what the gates are for.")
+        settings = {"sources": ["feedback"], "signals": ["correction"]}
+        body = {"name": CORRECTIONS_ONLY, "task": TASK, "settings": settings}
+        self.server.post("datasets/", body)
+        return self._run({"task": TASK, "dataset": CORRECTIONS_ONLY})
+
+    def _retrain(self) -> Any:
+        self.say("Building the dataset version and retraining on starting data and feedback.")
+        return self._run({"task": TASK})
+
+    def _ceiling(self) -> float:
+        """Return the accuracy of the same trainer on every true label, which nobody has."""
+        self.say("Training the ceiling: the same trainer on all true labels.")
+        self._make_task(CEILING)
+        known = self.parts.first + self.parts.stream + self.parts.canary
+        self._import(CEILING, known, "train")
+        self._import(CEILING, self.parts.holdout, "holdout")
+        return _accuracy(self._run({"task": CEILING}))
+
+    def _canary(self, run: dict[str, Any]) -> bool:
+        """Serve the challenger to some of the users until it is promoted; return whether it was."""
+        plan = {"share": 0.3, "minimum_outcomes": 8}
+        body = {"task": TASK, "challenger": run["model_version"], "plan": plan}
+        rollout = self.server.post("rollouts/", body)
+        path = f"rollouts/{rollout['id']}/"
+        self.say(f"Canary: {plan['share']:.0%} of the users get the new model, with new reviews.")
+        time.sleep(1.2)  # web processes keep the route for up to a second
+        shown = [
+            Showing(r, u) for r in self.parts.canary for u in self.chance.sample(self.users, 3)
+        ]
+        for showing in self._with_bar(shown):
+            self._show(showing)
+        ended = self.server.wait(path, lambda r: r["stage"] != "canary", patience_seconds=60)
+        self.say(f"Canary ended: {ended['stage']} ({ended['decision']}).")
+        return bool(ended["stage"] == "full")
+
+
+def _accuracy(run: dict[str, Any]) -> float:
+    """Return the accuracy on the imported holdout, which no user ever saw."""
+    return float(run["metrics"]["holdout"]["by_source"]["import"]["accuracy"])
+
+
+def _gate(gate: dict[str, Any]) -> dict[str, Any]:
+    return {key: gate[key] for key in ("name", "passed", "value", "threshold", "reason")}
+
+
+def _seconds(row: dict[str, Any]) -> float:
+    """Return the time from capture, or from the moderator's decision, to processed."""
+    begun = row["review"]["at"] if row["review"] else row["created_at"]
+    ended = datetime.fromisoformat(row["processed_at"])
+    return (ended - datetime.fromisoformat(begun)).total_seconds()

@@ -1,0 +1,90 @@
+"""What moderators read: codes in words, and content with its invisible characters made visible."""
+
+import json
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from config.json import JSON
+from feedback.models import Decision, Feedback
+
+WHY_FLAGGED = {
+    "feedback.no_fix": "A thumbs down that does not say what would be right",
+    "feedback.markup": "Contains markup or a script",
+    "feedback.contradiction": "Someone else corrected the same input differently",
+}
+REASONS = {
+    "wrong": "The correction is wrong",
+    "unrelated": "It is not about this answer",
+    "vandalism": "Spam or vandalism",
+    "abuse": "Abusive or offensive",
+    "personal": "It tells personal things about someone",
+    "other": "Another reason (say which)",
+}
+DONE = {
+    "accept": "Accepted.",
+    "edit": "Accepted with your correction.",
+    "reject": "Rejected.",
+    "escalate": "Escalated: it stays in the queue for somebody else.",
+    "retry": "Put back into the queue of processing.",
+}
+DECIDED = {"accept": "Accepted", "reject": "Rejected", "escalate": "Escalated"}
+EXCERPT_CHARACTERS = 80
+
+
+def why(feedback: Feedback) -> list[str]:
+    """Say why the feedback waits for a person."""
+    words = [WHY_FLAGGED.get(flag, flag) for flag in feedback.flags]
+    review = getattr(feedback, "review", None)
+    if review is not None and review.decision == Decision.ESCALATE:
+        words.append(f"Escalated by {review.moderator}")
+    return words or ["Taken up again"]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of text, or the name of one character that would not be seen."""
+
+    text: str
+    is_mark: bool = False
+
+
+def pieces(value: JSON) -> Iterator[Piece]:
+    """Split content so that no character of it hides or turns the text around it."""
+    text = as_text(value)
+    start = 0
+    for index, character in enumerate(text):
+        if _is_hidden(character):
+            if start < index:
+                yield Piece(text[start:index])
+            yield Piece(f"U+{ord(character):04X}", is_mark=True)
+            start = index + 1
+    if start < len(text):
+        yield Piece(text[start:])
+
+
+def excerpt(value: JSON) -> str:
+    """Return the beginning of content on one line, for lists."""
+    text = " ".join(as_text(value)[: 4 * EXCERPT_CHARACTERS].split())
+    marked = "".join(piece.text for piece in pieces(text[:EXCERPT_CHARACTERS]))
+    return marked + "…" if len(text) > EXCERPT_CHARACTERS else marked
+
+
+def named_texts(value: JSON) -> list[tuple[str, Any]]:
+    """Return the parts of an input with their names; a plain text has none."""
+    return list(value.items()) if isinstance(value, dict) else [("", value)]
+
+
+def as_text(value: JSON) -> str:
+    if isinstance(value, str):
+        return value
+    return "" if value is None else json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def _is_hidden(character: str) -> bool:
+    """Match control, bidirectional, zero-width and private characters, and blank letters."""
+    if character in "\n\r\t":
+        return False
+    is_blank_letter = character in "\u115f\u1160\u3164\uffa0\u2800"
+    return is_blank_letter or unicodedata.category(character) in {"Cc", "Cf", "Co", "Zl", "Zp"}

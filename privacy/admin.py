@@ -1,0 +1,182 @@
+"""Projects, keys and people, to look at; a key can be revoked."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.db.models import Count, QuerySet
+from django.db.models.functions import Now
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.text import capfirst
+from django.utils.timesince import timesince
+
+from privacy.models import ApiKey, Consent, DataSubject, Project
+
+admin.site.site_header = admin.site.site_title = "Emend"
+admin.site.index_title = "Overview"
+admin.site.site_url = None
+admin.site.enable_nav_sidebar = False  # lists need the width; the header leads everywhere
+
+
+def age(moment: datetime | None) -> str:
+    """Say how long ago (or until when) a time is, with the exact one on hover."""
+    if moment is None:
+        return "never"
+    now = timezone.now()
+    is_past = moment <= now
+    is_now = abs(now - moment) < timedelta(minutes=1)
+    words = timesince(moment, now, depth=1) if is_past else timesince(now, moment, depth=1)
+    exact = moment.astimezone(timezone.get_current_timezone())
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        exact.isoformat(),
+        exact.strftime("%Y-%m-%d %H:%M:%S %Z"),
+        "just now" if is_now else f"{words} ago" if is_past else f"in {words}",
+    )
+
+
+def _differences(newer: Any, older: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Yield what two history rows have different: name, before, after; settings one by one."""
+    for change in newer.diff_against(older, foreign_keys_are_objs=True).changes:
+        if not (isinstance(change.old, dict) and isinstance(change.new, dict)):
+            yield change.field, change.old, change.new
+            continue
+        for name in sorted(change.old | change.new):
+            before, after = change.old.get(name), change.new.get(name)
+            if before != after:
+                yield name, before, after
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """Rows that change through verbs alone: nothing is added, edited or deleted here."""
+
+    show_facets = admin.ShowFacets.NEVER
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        title = capfirst(self.opts.verbose_name_plural)
+        return super().changelist_view(request, {"title": title} | (extra_context or {}))
+
+    @admin.display(description="Age", ordering="created_at")
+    def created(self, row: Any) -> str:
+        return age(row.created_at)
+
+    @admin.display(description="History")
+    def changes(self, row: Any) -> str:
+        """Show who changed what, when and why; only for models that have a history."""
+        records = list(row.history.select_related("history_user")[:50])
+        for newer, older in pairwise(records):
+            newer.delta = list(_differences(newer, older))
+        return render_to_string("emend/history.html", {"records": records})
+
+
+@admin.register(Project)
+class ProjectAdmin(ReadOnlyAdmin):
+    list_display = ["slug", "name", "consent_default", "tasks", "created"]
+    search_fields = ["slug", "name"]
+    fields = ["slug", "name", "consent_default", "created_at", "changes"]
+    readonly_fields = ["changes"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        projects: QuerySet[Any] = super().get_queryset(request).annotate(task_count=Count("tasks"))
+        return projects
+
+    @admin.display(ordering="task_count")
+    def tasks(self, project: Any) -> int:
+        return int(project.task_count)
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ReadOnlyAdmin):
+    """Keys are made by `manage.py create_api_key`, which shows them once."""
+
+    list_display = ["name", "project", "scope", "prefix", "state", "created", "expires"]
+    list_filter = ["project", "scope"]
+    list_select_related = ["project"]
+    search_fields = ["name", "prefix"]
+    fields = ["name", "project", "scope", "prefix", "origins", "state", "created_at", "expires_at"]
+    readonly_fields = ["state"]
+    actions = ["revoke"]
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("privacy.change_apikey")
+
+    @admin.display()
+    def state(self, key: ApiKey) -> str:
+        now = timezone.now()
+        if key.revoked_at is not None and key.revoked_at <= now:
+            return "revoked"
+        return "expired" if key.expires_at is not None and key.expires_at <= now else "usable"
+
+    @admin.display(ordering="expires_at")
+    def expires(self, key: ApiKey) -> str:
+        return age(key.expires_at)
+
+    @admin.action(description="Revoke selected keys", permissions=["revoke"])
+    def revoke(self, request: HttpRequest, keys: QuerySet[ApiKey]) -> HttpResponse | None:
+        """Ask first, for a revoked key never works again."""
+        living = keys.filter(revoked_at=None).select_related("project")
+        if "confirmed" not in request.POST:
+            context = self.admin_site.each_context(request)
+            context |= {"title": "Revoke keys", "keys": living, "opts": self.opts}
+            return TemplateResponse(request, "admin/privacy/apikey/revoke.html", context)
+        names = [str(key) for key in living]
+        staff = request.user.pk
+        LogEntry.objects.log_actions(staff, living, action_flag=CHANGE, change_message="Revoked.")  # type: ignore[arg-type]
+        living.update(revoked_at=Now())
+        self.message_user(request, f"Revoked {len(names)}: {', '.join(names) or 'none'}.")
+        return None
+
+
+class ConsentInline(admin.TabularInline):
+    model = Consent
+    fields = ["purpose", "is_granted", "decided_at"]
+    extra = 0
+    verbose_name_plural = "Consents (what is not listed follows the project's default)"
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(DataSubject)
+class DataSubjectAdmin(ReadOnlyAdmin):
+    list_display = ["user_id", "project", "said", "created"]
+    list_filter = ["project"]
+    list_select_related = ["project"]
+    search_fields = ["user_id__startswith"]
+    fields = ["user_id", "project", "created_at"]
+    inlines = [ConsentInline]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).prefetch_related("consents")
+
+    @admin.display(description="Consent")
+    def said(self, subject: DataSubject) -> str:
+        words = [
+            f"{consent.purpose} {'granted' if consent.is_granted else 'withdrawn'}"
+            for consent in subject.consents.all()
+        ]
+        return ", ".join(words) or f"by default {subject.project.consent_default}"

@@ -1,0 +1,461 @@
+"""Contract 2: what every endpoint reads, answers and refuses, and with which problem."""
+
+import uuid
+
+import psycopg
+import pytest
+import yaml
+from django.core.management import call_command
+from django.db import connection
+from django.test import Client
+from django.urls import URLPattern, get_resolver
+
+from config import json
+from feedback.models import Feedback
+from privacy.access import AnyScope
+from privacy.models import ApiKey
+from tests.product import Product, problem
+from training import datasets
+from training.models import ModelVersion, Rollout, Run
+
+pytestmark = pytest.mark.django_db
+BODIES = {
+    "ReviewView": {"decision": "escalate", "moderator": "mo"},
+    "ConsentView": {"granted": True},
+}
+# A consent for a new person is no access to another project's: it makes a person of one's own.
+MAKES_ITS_OWN = {"ConsentView"}
+
+
+@pytest.fixture
+def shop():
+    shop = Product("shop")
+    shop.task(correction_types=["label"])
+    return shop
+
+
+@pytest.fixture
+def stranger():
+    return Product("stranger")
+
+
+def routes():
+    """Return all patterns under /api/v1/ with their views, from the resolver itself."""
+
+    def walk(patterns, prefix):
+        for pattern in patterns:
+            path = prefix + str(pattern.pattern)
+            if isinstance(pattern, URLPattern):
+                yield path, pattern
+            else:
+                yield from walk(pattern.url_patterns, path)
+
+    found = walk(get_resolver().url_patterns, "")
+    return [(p, r.callback.view_class) for p, r in found if p.startswith("api/v1/")]
+
+
+def methods(view):
+    return [m.upper() for m in ("get", "post", "put", "patch", "delete") if hasattr(view, m)]
+
+
+def objects_of(shop):
+    """Make one of everything that an address can name; return the values by their names."""
+    body = {"task": "mood", "input": "x", "output": "pos", "signal": "down", "user_id": "ann"}
+    row = shop.post("feedback/", body, 201)
+    task = shop.project.tasks.get()
+    dataset = datasets.default_dataset(task)
+    datasets.request_version(dataset)
+    version = datasets.build_next()
+    run = Run.objects.create(task=task, dataset=dataset, dataset_version=version)
+    models = {"task": task, "run": run, "weights_hash": "0" * 64, "artifact_bytes": 1}
+    model = ModelVersion.objects.create(version=1, **models)
+    rollout = Rollout.objects.create(
+        task=task,
+        challenger=model,
+        champion=model,
+        share=0.1,
+        salt="salt",
+        plan={"alpha": 0.05, "minimum_outcomes": 1},
+        evidence={"log_e": 0},
+    )
+    return {
+        "slug:slug": "mood",
+        "uuid:feedback_id": row["id"],
+        "slug:name": dataset.name,
+        "int:number": 1,
+        "uuid:run_id": run.uuid,
+        "uuid:rollout_id": rollout.uuid,
+        "str:user_id": "ann",
+        "str:purpose": "training",
+    }
+
+
+def filled(path, values):
+    path = path.removeprefix("api/v1/").replace("/diff/", "/diff/?against=1")
+    for name, value in values.items():
+        path = path.replace(f"<{name}>", str(value))
+    assert "<" not in path, f"{path}: say in objects_of() what an address may name here"
+    return path
+
+
+def body_for(view, method):
+    return b"" if method == "GET" else BODIES.get(view.__name__, {})
+
+
+def test_it_works(shop):
+    assert shop.get("tasks/")["results"][0]["slug"] == "mood"
+
+
+def test_no_route_shows_a_stranger_anything(shop, stranger):
+    values = objects_of(shop)
+    for path, view in routes():
+        if "<" not in path or view.__name__ in MAKES_ITS_OWN:
+            continue
+        for method in methods(view):
+            answer = stranger.send(method, filled(path, values), body_for(view, method))
+            assert answer.status_code == 404, (method, path, answer.content)
+            problem(answer, 404, "api.not_found")
+
+
+def test_every_route_shows_its_owner_something(shop):
+    """Without this the test above could pass because nothing is there."""
+    values = objects_of(shop)
+    for path, view in routes():
+        for method in methods(view):
+            if method == "GET" and view.__name__ != "RouteView":
+                answer = shop.send(method, filled(path, values))
+                assert answer.status_code in {200, 400}, (path, answer.content)
+
+
+def test_lists_hold_only_what_is_ones_own(shop, stranger):
+    objects_of(shop)
+    for path, view in routes():
+        if "<" not in path and hasattr(view, "get"):
+            answer = stranger.send("GET", filled(path, {}))
+            assert answer.json()["results"] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "code"),
+    [
+        ("inferences/", {"task": "mood", "input": "x", "output": "pos"}, "feedback.unknown_task"),
+        ("examples/batch/", {"task": "mood", "items": [{}]}, "api.malformed"),
+        ("runs/", {"task": "mood"}, "feedback.unknown_task"),
+        ("datasets/", {"name": "d", "task": "mood"}, "feedback.unknown_task"),
+        ("rollouts/", {"task": "mood", "challenger": 1}, "feedback.unknown_task"),
+    ],
+)
+def test_a_stranger_cannot_name_a_task_in_a_body(shop, stranger, path, body, code):
+    document = stranger.refused("POST", path, body, status=400, code="api.malformed")
+    assert document["errors"][0]["code"] == code
+
+
+def test_a_stranger_cannot_react_to_an_inference(shop, stranger):
+    body = {"inference_id": shop.infer(), "signal": "up", "user_id": "eve"}
+    document = stranger.refused("POST", "feedback/", body, status=400, code="api.malformed")
+    assert document["errors"][0]["code"] == "feedback.unknown_inference"
+
+
+def test_ids_are_unique_in_a_project_only(shop, stranger):
+    stranger.task()
+    same = {"id": str(uuid.uuid4())}
+    assert shop.infer(**same) == stranger.infer("other", **same) == same["id"]
+
+
+@pytest.mark.parametrize(
+    "key", ["", "emd_sk_unknown", "Bearer", "emd_sk_\0", "emd_sk_é", "x" * 9000]
+)
+def test_no_route_answers_without_a_key(key):
+    values = dict.fromkeys(("slug:slug", "slug:name", "str:user_id", "str:purpose"), "x")
+    values |= {"int:number": 1}
+    values |= {f"uuid:{n}_id": uuid.uuid4() for n in ("feedback", "run", "rollout")}
+    client = Client(headers={"Authorization": f"Bearer {key}"} if key else {})
+    for path, view in routes():
+        for method in methods(view):
+            answer = client.generic(method, "/api/v1/" + filled(path, values))
+            problem(answer, 401, "api.unauthenticated")
+            assert answer.headers["WWW-Authenticate"] == 'Bearer realm="emend"'
+
+
+def test_a_revoked_key_is_no_key(shop):
+    ApiKey.objects.update(revoked_at="2020-01-01T00:00:00Z")
+    shop.refused("GET", "tasks/", status=401, code="api.unauthenticated")
+
+
+def test_an_expired_key_is_no_key(shop):
+    ApiKey.objects.update(expires_at="2020-01-01T00:00:00Z")
+    shop.refused("GET", "tasks/", status=401, code="api.unauthenticated")
+
+
+def test_a_capture_key_may_only_capture(shop):
+    values = objects_of(shop)
+    browser = shop.capture_key()
+    for path, view in routes():
+        for method in methods(view):
+            if AnyScope not in view.permission_classes:
+                answer = browser.send(method, filled(path, values), body_for(view, method))
+                problem(answer, 403, "api.forbidden")
+    browser.refused("GET", "feedback/", status=403, code="api.forbidden")
+
+
+def test_a_key_is_bound_to_its_origins(shop):
+    page = shop.capture_key(origins=["https://shop.example"])
+    body = {"task": "mood", "input": "x", "output": "pos", "user_id": "ann"}
+    page.post("inferences/", body, 201, Origin="https://shop.example")
+    page.refused(
+        "POST", "inferences/", body, status=403, code="api.forbidden", Origin="https://evil.example"
+    )
+
+
+@pytest.mark.parametrize("method", ["DELETE", "PUT", "PATCH", "TRACE"])
+def test_a_method_that_is_not_taken_is_refused(shop, method):
+    answer = shop.send(method, "feedback/")
+    problem(answer, 405, "api.method_not_allowed")
+    assert {"GET", "POST"} <= set(answer.headers["Allow"].split(", "))
+
+
+def test_every_route_refuses_to_delete(shop):
+    values = objects_of(shop)
+    for path, view in routes():
+        if not hasattr(view, "delete"):
+            answer = shop.send("DELETE", filled(path, values))
+            problem(answer, 405, "api.method_not_allowed")
+
+
+def test_head_and_options_answer(shop):
+    assert shop.send("HEAD", "tasks/").content == b""
+    assert shop.send("OPTIONS", "tasks/").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/api/v1/", "/api/v1/nothing/", "/api/v1/tasks/%00/", "/nothing"])
+def test_an_unknown_address_is_a_problem_document(shop, path, settings):
+    settings.DEBUG = False
+    problem(shop.client.get(path), 404, "api.not_found")
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        (b"", "/signal"),
+        (b"{", ""),
+        (b"null", ""),
+        (b'"text"', ""),
+        (b"[]", ""),
+        (b'{"signal": NaN}', ""),
+        (b'{"signal": "up", "comment": "\\u0000"}', "/comment"),
+        (b'{"signal": "up", "comment": "\\ud800"}', ""),
+        (b'{"signal": "up", "comment": "\xff"}', ""),
+        ({"signal": "up", "comment": "x" * 65_537}, "/comment"),
+        (b'{"signal": "up", "metadata": ' + b'{"a":' * 40 + b"1" + b"}" * 41, None),
+        ({"signal": "up", "metadata": {"a": [0] * 20_000}}, "/metadata/a"),
+        ({"signal": "up", "metadata": {"a": 2**53 + 1}}, "/metadata/a"),
+        ({"signal": "cheer"}, "/signal"),
+        ({"signal": 1}, "/signal"),
+        ({"signal": "up", "more": 1}, "/more"),
+        ({"signal": "up", "a/b~c": 1}, "/a~1b~0c"),
+        ({"signal": "up"}, "/task"),
+        ({"signal": "up", "task": "mood", "input": "x"}, "/output"),
+        ({"signal": "up", "inference_id": "7"}, "/inference_id"),
+        ({"signal": "up", "inference_id": str(uuid.uuid4())}, "/inference_id"),
+        ({"signal": "up", "inference_id": str(uuid.uuid4()), "task": "mood"}, "/task"),
+        ({"signal": "up", "task": "none", "input": "x", "output": "pos"}, "/task"),
+        ({"signal": "up", "task": "mood", "input": 7, "output": "pos"}, "/input"),
+        ({"signal": "up", "task": "mood", "input": {"a": 7}, "output": "pos"}, "/input/a"),
+        ({"signal": "up", "task": "mood", "input": "x", "output": "blue"}, "/output"),
+        ({"signal": "up", "task": "mood", "input": "x" * 10_001, "output": "pos"}, "/input"),
+        ({"signal": "up", "user_id": "a b"}, "/user_id"),
+        ({"signal": "up", "metadata": []}, "/metadata"),
+        ({"signal": "up", "occurred_at": "yesterday"}, "/occurred_at"),
+        ({"signal": "up", "occurred_at": "2026-01-01T00:00:00"}, "/occurred_at"),
+    ],
+)
+def test_a_malformed_body_is_refused_with_its_place(shop, body, pointer):
+    document = shop.refused("POST", "feedback/", body, status=400, code="api.malformed")
+    if pointer is not None:
+        assert document["errors"][0]["pointer"] == pointer
+    assert not Feedback.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "1969-12-31T00:00:00Z"]
+)
+def test_a_time_that_cannot_be_read_back_is_refused(shop, time):
+    body = {"task": "mood", "input": "x", "output": "pos", "signal": "up", "occurred_at": time}
+    document = shop.refused("POST", "feedback/", body, status=400, code="api.malformed")
+    assert document["errors"][0]["pointer"] == "/occurred_at"
+    shop.get(f"feedback/?since={time.replace('+', '%2B')}")
+
+
+def test_an_unknown_correction_type_is_named(shop):
+    body = {"task": "mood", "input": "x", "output": "pos", "signal": "down", "user_id": "ann"}
+    body |= {"correction_type": "panel", "corrected": "neg"}
+    document = shop.refused("POST", "feedback/", body, status=400, code="api.malformed")
+    assert document["errors"][0]["code"] == "feedback.unknown_correction_type"
+    assert document["errors"][0]["pointer"] == "/correction_type"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "since=yesterday",
+        "since=%00",
+        "since=2026-01-01T00:00:00",
+        "status=%00",
+        "task=%00",
+        "task=a%20b",
+        "signal=%00",
+        "user_id=%00",
+        "user_id=a%20b",
+        "target=scene:%00",
+        "target=scene",
+        "more=1",
+        "cursor=x",
+        "cursor=cD1ub3c=",
+        "cursor=cD0lMDA=",
+        "cursor=bz1hJnA9eA==",
+    ],
+)
+def test_a_malformed_query_is_refused(shop, query):
+    shop.refused("GET", f"feedback/?{query}", status=400, code="api.malformed")
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=x", "limit=0", "limit=-1", "limit=9999999999", "limit=%00"]
+)
+def test_an_odd_limit_is_the_usual_one(shop, query):
+    assert shop.get(f"feedback/?{query}") == {"results": [], "next": None}
+
+
+def test_pages_follow_each_other_without_gap_or_repeat(shop):
+    sent = [shop.correct(f"u{n}")["id"] for n in range(7)]
+    address, read = "feedback/?limit=3", []
+    while address:
+        page = shop.get(address.rpartition("/api/v1/")[2])
+        read += [row["id"] for row in page["results"]]
+        address = page["next"]
+    assert read == sent[::-1]
+
+
+@pytest.mark.parametrize("user_id", ["%00", "a%20b", "x" * 129, "%0A", "ann%0A"])
+def test_a_user_id_in_an_address_has_the_contracts_form(shop, user_id):
+    shop.refused("GET", f"privacy/subjects/{user_id}/", status=400, code="api.malformed")
+
+
+def test_a_huge_number_in_an_address_is_not_found(shop):
+    values = objects_of(shop) | {"int:number": 10**30}
+    for path, view in routes():
+        if "int:number" in path:
+            method = methods(view)[0]
+            answer = shop.send(method, filled(path, values), body_for(view, method))
+            problem(answer, 404, "api.not_found")
+
+
+def test_a_chunked_body_is_refused(shop):
+    answer = shop.client.generic(
+        "POST", "/api/v1/feedback/", headers={"Transfer-Encoding": "chunked"}
+    )
+    problem(answer, 411, "api.length_required")
+
+
+class Untouched:
+    """A body that fails the test when it is read."""
+
+    def read(self, *_args):
+        raise AssertionError("read")
+
+    readline = read
+
+
+@pytest.mark.parametrize(
+    ("path", "limit"),
+    [("feedback/", 256 * 1024), ("inferences/", 256 * 1024), ("feedback/batch/", 8 * 1024 * 1024)],
+)
+def test_a_body_too_large_is_refused_before_it_is_read(shop, path, limit):
+    answer = shop.client.generic(
+        "POST",
+        f"/api/v1/{path}",
+        b"{}",
+        content_type="application/json",
+        **{"CONTENT_LENGTH": limit + 1, "wsgi.input": Untouched()},
+    )
+    problem(answer, 413, "api.too_large")
+
+
+def test_a_body_of_the_largest_size_is_read(shop):
+    body = b'{"signal": "up"}'
+    padded = body + b" " * (256 * 1024 - len(body))
+    shop.refused("POST", "feedback/", padded, status=400, code="api.malformed")
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", ""])
+def test_another_media_type_is_refused(shop, content_type):
+    answer = shop.client.generic("POST", "/api/v1/feedback/", b"{}", content_type=content_type)
+    problem(answer, 415, "api.unsupported_media_type")
+
+
+def test_a_media_type_may_have_parameters(shop):
+    kind = "application/JSON; charset=utf-8"
+    answer = shop.client.generic("POST", "/api/v1/feedback/", b"{}", content_type=kind)
+    problem(answer, 400, "api.malformed")
+
+
+@pytest.mark.parametrize("path", ["datasets/mood-train/versions/"])
+def test_endpoints_that_need_no_body_take_none(shop, path):
+    objects_of(shop)
+    assert shop.client.post(f"/api/v1/{path}").status_code == 202
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_postgresql_nothing_is_stored_and_the_client_may_come_again(shop):
+    name, options = connection.settings_dict["NAME"], connection.get_connection_params()
+    options = {k: options[k] for k in ("host", "user", "password", "port") if options.get(k)}
+    with psycopg.connect(dbname="postgres", autocommit=True, **options) as admin:
+        admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        try:
+            connection.close()
+            body = {"task": "mood", "input": "x", "output": "pos"}
+            answer = shop.send("POST", "inferences/", body)
+            problem(answer, 503, "api.unavailable")
+            assert answer.headers["Retry-After"].isdecimal()
+        finally:
+            admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    shop.infer()
+
+
+def test_a_full_disk_stops_capture_before_postgresql_meets_it(shop, settings):
+    settings.MINIMUM_FREE_DISK_BYTES = 2**60
+    body = {"task": "mood", "input": "x", "output": "pos"}
+    shop.refused("POST", "inferences/", body, status=503, code="api.unavailable")
+
+
+def test_a_bug_is_answered_without_its_words(shop, monkeypatch):
+    def fail(*_args, **_options):
+        raise ZeroDivisionError("ann@example.org")
+
+    monkeypatch.setattr("feedback.views.task_document", fail)
+    shop.client.raise_request_exception = False
+    document = shop.refused("GET", "tasks/", status=500, code="api.internal")
+    assert "ann" not in json.dumps(document).decode()
+
+
+def test_answers_forbid_scripts(shop):
+    answer = shop.send("GET", "tasks/")
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", ["/api/schema/", "/api/docs/"])
+def test_the_api_describes_itself(path):
+    assert Client().get(path).status_code == 200
+
+
+def test_the_document_is_made_without_a_warning(tmp_path):
+    options = {"validate": True, "fail_on_warn": True, "file": str(tmp_path / "openapi.yaml")}
+    call_command("spectacular", **options)
+
+
+def test_every_route_is_in_the_document():
+    document = yaml.safe_load(Client().get("/api/schema/").content)
+    assert len(document["paths"]) == len(routes())
+    ids = [what["operationId"] for ways in document["paths"].values() for what in ways.values()]
+    assert len(ids) == len(set(ids))

@@ -1,0 +1,323 @@
+"""The pages of staff: who may do what, what they show, what a decision does."""
+
+import re
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
+from django.test import Client
+from django.urls import reverse
+
+from feedback import processing, review
+from feedback.admin.words import REASONS, WHY_FLAGGED, excerpt, pieces
+from feedback.models import Feedback
+from feedback.validation import FLAGS
+from privacy.models import ApiKey
+from tests.product import Product
+
+pytestmark = pytest.mark.django_db
+ATTACK = "<script>alert(1)</script>"
+QUEUE = "/admin/feedback/feedback/queue/"
+
+
+def staff(name, *permissions):
+    """Return the client of a staff member who has just these permissions."""
+    user = get_user_model().objects.create_user(name, password="x", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def product():
+    product = Product()
+    product.task()
+    return product
+
+
+@pytest.fixture
+def kim():
+    return staff("kim", "view_feedback", "change_feedback")
+
+
+def flag(product, user_id="ann", text="good soup", **more):
+    """Send a thumbs down without a correction, which is flagged."""
+    body = {"signal": "down", "corrected": None} | more
+    return Feedback.objects.get(uuid=product.correct(user_id, text, **body)["id"])
+
+
+def page_of(feedback):
+    return reverse("admin:feedback_feedback_change", args=[feedback.pk])
+
+
+def decide(client, feedback, decision, **fields):
+    shown = client.get(page_of(feedback)).content.decode()
+    seen = re.search(r'name="seen"(?: value="(\d+)")?', shown)[1] or ""
+    body = {"decision": decision, "seen": seen} | fields
+    return client.post(page_of(feedback), body)
+
+
+def text_of(answer):
+    """Return what a reader sees of a page, on one line."""
+    return " ".join(re.sub(r"<[^>]+>", " ", answer.content.decode()).split())
+
+
+def test_it_works(kim, product):
+    feedback = flag(product)
+    assert "good soup" in text_of(kim.get(QUEUE))
+    answer = decide(kim, feedback, "accept", note="fine")
+    assert (answer.status_code, answer.url) == (302, QUEUE)
+    feedback.refresh_from_db()
+    assert (feedback.status, feedback.review.moderator) == ("pending", "kim")
+    assert feedback.review.reason == "fine"
+    assert "No flagged feedback. 0 were processed today." in text_of(kim.get(QUEUE))
+
+
+def test_a_decision_leads_to_the_next_in_order(kim, product):
+    first, second, third = (flag(product, text=f"soup {n}") for n in range(3))
+    assert decide(kim, second, "accept").url == page_of(third)
+    assert decide(kim, third, "accept").url == page_of(first)
+
+
+def test_a_decision_stays_in_the_filtered_queue(kim, product):
+    first = flag(product)
+    product.correct("ben", "another soup", comment="<b>bold</b>")
+    third = flag(product, text="third soup")
+    view = "?flag=feedback.no_fix"
+    assert text_of(kim.get(QUEUE + view)).count("another soup") == 0
+    assert f"{page_of(first)}{view}" in kim.get(QUEUE + view).content.decode()
+    answer = kim.post(page_of(first) + view, {"decision": "accept"})
+    assert answer.url == page_of(third) + view
+
+
+def test_edit_stores_the_moderators_label(kim, product):
+    feedback = flag(product)
+    decide(kim, feedback, "edit", corrected="neg", is_pinned="on")
+    feedback.refresh_from_db()
+    assert (feedback.review.corrected, feedback.review.is_pinned) == ("neg", True)
+
+
+def test_reject_stores_the_reason_in_words(kim, product):
+    feedback = flag(product)
+    decide(kim, feedback, "reject", ground="vandalism", note="third time")
+    feedback.refresh_from_db()
+    assert feedback.status == "rejected"
+    assert feedback.review.reason == f"{REASONS['vandalism']}: third time"
+
+
+@pytest.mark.parametrize(
+    ("decision", "fields", "said"),
+    [
+        ("edit", {}, "Choose what is right."),
+        ("edit", {"corrected": "maybe"}, "Select a valid choice."),
+        ("reject", {"note": "kept words"}, "Say why it is rejected."),
+        ("reject", {"ground": "other"}, "Say which reason."),
+        ("accept", {"note": "x" * 401}, "at most 400 characters"),
+    ],
+)
+def test_an_incomplete_decision_is_refused_and_loses_nothing(kim, product, decision, fields, said):
+    feedback = flag(product)
+    answer = decide(kim, feedback, decision, **fields)
+    assert said in text_of(answer)
+    assert fields.get("note", "") in text_of(answer)
+    feedback.refresh_from_db()
+    assert feedback.status == "flagged"
+
+
+def test_a_decision_that_came_between_is_not_overwritten(kim, product):
+    feedback = flag(product)
+    review.reject(feedback, by="lee", reason="no")
+    answer = kim.post(page_of(feedback), {"decision": "accept", "note": "my words"})
+    assert "lee decided this (reject) while you looked at it." in text_of(answer)
+    assert "my words" in text_of(answer)
+    feedback.refresh_from_db()
+    assert feedback.status == "rejected"
+
+
+def test_a_decision_can_be_revised(kim, product):
+    feedback = flag(product)
+    decide(kim, feedback, "reject", ground="wrong")
+    assert "Revise the decision" in text_of(kim.get(page_of(feedback)))
+    decide(kim, feedback, "accept")
+    feedback.refresh_from_db()
+    assert (feedback.status, feedback.review.decision) == ("pending", "accept")
+    shown = text_of(kim.get(page_of(feedback)))
+    assert "Rejected by kim" in shown
+    assert "Accepted by kim" in shown
+
+
+def test_what_waits_for_processing_offers_no_decision(kim, product):
+    feedback = flag(product)
+    decide(kim, feedback, "accept")
+    assert 'name="decision"' not in kim.get(page_of(feedback)).content.decode()
+    answer = kim.post(page_of(feedback), {"decision": "accept"})
+    assert answer.status_code == 200
+    assert feedback.review.history.count() == 1
+
+
+def test_what_one_escalated_is_for_somebody_else(kim, product):
+    first, second = flag(product), flag(product, text="another soup")
+    decide(kim, first, "escalate", note="which is it?")
+    assert "Escalated by kim" in text_of(kim.get(QUEUE))
+    assert decide(kim, second, "accept").url == QUEUE
+
+
+def test_failed_feedback_can_be_tried_again(kim, product):
+    first, second, third = (flag(product, text=f"soup {n}") for n in range(3))
+    for feedback in (first, second):
+        review.accept(feedback, by="lee")
+        Feedback.objects.filter(pk=feedback.pk).update(status="failed", attempts=4, error="x.y")
+    decide(kim, first, "retry")
+    chosen = {"action": "retry", "_selected_action": [second.pk, third.pk]}
+    answer = kim.post("/admin/feedback/feedback/", chosen, follow=True)
+    assert "Left alone, for they have not failed: 1." in text_of(answer)
+    states = Feedback.objects.order_by("number").values_list("status", "attempts")
+    assert list(states) == [("pending", 0), ("pending", 0), ("flagged", 0)]
+
+
+def test_the_page_shows_what_a_moderator_needs(kim, product):
+    mine = product.correct("ann", "write to a.b@example.com", comment=f"{ATTACK} \u202eno")
+    product.correct("ben", "write to a.b@example.com", output="neg", corrected="pos")
+    feedback = Feedback.objects.get(uuid=mine["id"])
+    shown = kim.get(page_of(feedback)).content.decode()
+    assert "<del>pos</del>" in shown
+    assert "<ins>neg</ins>" in shown
+    assert ATTACK not in shown
+    assert '<span class="mark" title="A character that would not be seen">U+202E</span>' in shown
+    text = text_of(kim.get(page_of(feedback)))
+    assert "[EMAIL]" in text.split("Redactions")[1]
+    assert "by ben · verified · flagged" in text
+    assert WHY_FLAGGED["feedback.markup"] in text
+    assert "Sent so far: 1 flagged" in text
+
+
+def test_content_is_inert_on_every_page(product):
+    get_user_model().objects.create_superuser("root", password="x")
+    root = Client()
+    root.login(username="root", password="x")
+    feedback = flag(product, text=ATTACK, comment=ATTACK, metadata={"a": ATTACK})
+    inference = reverse("admin:feedback_inference_change", args=[feedback.inference_id])
+    lists = ["/admin/feedback/feedback/", "/admin/feedback/inference/", QUEUE]
+    for address in [page_of(feedback), inference, *lists]:
+        answer = root.get(address)
+        assert answer.status_code == 200
+        assert ATTACK not in answer.content.decode(), address
+        assert "alert(1)" in answer.content.decode(), address
+
+
+def test_hidden_characters_are_named():
+    said = [(piece.text, piece.is_mark) for piece in pieces("a\u202eb\u200b\u0000")]
+    assert said == [
+        ("a", False),
+        ("U+202E", True),
+        ("b", False),
+        ("U+200B", True),
+        ("U+0000", True),
+    ]
+    assert excerpt("U\u2066  x\ny" + "z" * 100) == "UU+2066 x y" + "z" * 74 + "…"
+
+
+def test_every_flag_has_words():
+    assert set(WHY_FLAGGED) == set(FLAGS)
+
+
+def test_search_finds_a_contributor_and_an_id(kim, product):
+    feedback, other = flag(product, "ann", "one soup"), flag(product, "ben", "two soups")
+    assert "two soups" not in text_of(kim.get(QUEUE, {"q": "ann"}))
+    found = text_of(kim.get(QUEUE, {"q": str(other.uuid)[:8]}))
+    assert "two soups" in found
+    assert "one soup" not in found
+    assert kim.get(QUEUE, {"q": f"{feedback.uuid}\x00"}).status_code == 200
+
+
+@pytest.mark.parametrize("query", ["task=x", "task=9" + "9" * 30, "flag=%00", "signal=%00"])
+def test_a_broken_filter_is_no_error(kim, product, query):
+    feedback = flag(product)
+    assert kim.get(f"{QUEUE}?{query}").status_code == 200
+    assert kim.get(f"{page_of(feedback)}?{query}").status_code == 200
+
+
+def test_a_stranger_is_asked_to_log_in(product):
+    feedback = flag(product)
+    for address in (QUEUE, page_of(feedback), "/admin/"):
+        answer = Client().get(address)
+        assert answer.url.startswith("/admin/login/"), address
+    Client().post(page_of(feedback), {"decision": "accept"})
+    feedback.refresh_from_db()
+    assert feedback.status == "flagged"
+
+
+def test_staff_without_permission_sees_and_decides_nothing(product):
+    feedback = flag(product)
+    lee = staff("lee")
+    assert lee.get(QUEUE).status_code == 403
+    assert lee.get(page_of(feedback)).status_code == 403
+    assert lee.post(page_of(feedback), {"decision": "accept"}).status_code == 403
+
+
+def test_who_may_only_view_cannot_decide(product):
+    feedback = flag(product)
+    mia = staff("mia", "view_feedback")
+    assert "You may look at this, but not decide it." in text_of(mia.get(page_of(feedback)))
+    assert mia.post(page_of(feedback), {"decision": "accept"}).status_code == 403
+    chosen = {"action": "retry", "_selected_action": [feedback.pk]}
+    mia.post("/admin/feedback/feedback/", chosen)
+    feedback.refresh_from_db()
+    assert feedback.status == "flagged"
+
+
+def test_nothing_is_added_or_deleted_by_hand(product):
+    get_user_model().objects.create_superuser("root", password="x")
+    root = Client()
+    root.login(username="root", password="x")
+    feedback = flag(product)
+    assert root.get("/admin/feedback/feedback/add/").status_code == 403
+    delete = reverse("admin:feedback_feedback_delete", args=[feedback.pk])
+    assert root.post(delete, {"post": "yes"}).status_code == 403
+    task = reverse("admin:feedback_task_change", args=[feedback.task_id])
+    assert root.post(task, {"slug": "other"}).status_code == 403
+
+
+def test_the_index_says_what_needs_attention(kim, product):
+    assert "Nothing needs you." in text_of(kim.get("/admin/"))
+    feedback = flag(product)
+    failed = flag(product, text="failed soup")
+    review.accept(failed, by="lee")
+    Feedback.objects.filter(pk=failed.pk).update(status="failed")
+    said = text_of(kim.get("/admin/"))
+    assert "1 flagged the oldest just now" in said
+    assert "1 failed" in said
+    decide(kim, feedback, "accept")
+    processing.process_queue("process.text")
+    assert "No flagged feedback. 1 was processed today." in text_of(kim.get(QUEUE))
+
+
+def test_a_key_is_revoked_after_a_question_and_never_shown(product):
+    lee = staff("lee", "view_apikey", "change_apikey")
+    chosen = {"action": "revoke", "_selected_action": [product.key.pk]}
+    asked = lee.post("/admin/privacy/apikey/", chosen)
+    assert "Revoke 1 key" in text_of(asked)
+    assert product.secret not in asked.content.decode()
+    product.get("tasks/")
+    lee.post("/admin/privacy/apikey/", chosen | {"confirmed": "yes"})
+    product.refused("GET", "tasks/", status=401, code="api.unauthenticated")
+    page = lee.get(reverse("admin:privacy_apikey_change", args=[product.key.pk]))
+    assert product.secret[15:] not in page.content.decode()
+
+
+def test_who_may_only_view_keys_revokes_none(product):
+    mia = staff("mia", "view_apikey")
+    chosen = {"action": "revoke", "_selected_action": [product.key.pk], "confirmed": "yes"}
+    mia.post("/admin/privacy/apikey/", chosen)
+    assert ApiKey.objects.get().revoked_at is None
+
+
+def test_a_tasks_page_explains_settings_and_shows_history(product):
+    product.patch("tasks/mood/", {"settings": {"silence_weight": 0.5}})
+    feedback = flag(product)
+    lee = staff("lee", "view_task")
+    shown = text_of(lee.get(reverse("admin:feedback_task_change", args=[feedback.task_id])))
+    assert "silence_weight 0.5 Weight of a silent answer in training; 0 is off." in shown
+    assert "silence_hours 24.0 (default)" in shown
+    assert re.search(r"silence_weight: \S+ → 0.5", shown)

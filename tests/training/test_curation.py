@@ -1,0 +1,216 @@
+"""Which examples a version takes."""
+
+from itertools import islice
+
+import pytest
+
+from feedback import review
+from feedback.models import Example, Feedback
+from privacy import consent
+from tests.training.builders import Product, inputs, processed, shown_days_ago, texts_of
+from training import curation, datasets
+from training.models import Dataset
+
+TRAIN, OTHER, THIRD = islice(texts_of("train"), 3)
+HELD_OUT = next(texts_of("holdout"))
+
+
+def test_it_works(product):
+    product.add((TRAIN, "pos"))
+    product.correct(OTHER)
+    assert inputs(product.version()) == [TRAIN, OTHER]
+
+
+def test_an_input_of_the_holdout_is_never_trained_on(product):
+    product.add((TRAIN, "pos"), (OTHER, "neg"), split="train")
+    product.add((TRAIN.upper(), "neg"), split="holdout")
+    version = product.version()
+    assert inputs(version, split="train") == [OTHER]
+    assert version.counts["left_out"] == {"in_holdout": 1}
+
+
+def test_a_train_row_leaves_when_its_input_is_held_out_later(product):
+    product.add((TRAIN, "pos"), split="train")
+    before = product.version()
+    product.add((TRAIN, "pos"), split="holdout")
+    after = product.version()
+    assert inputs(before, split="train") == [TRAIN]
+    assert inputs(after, split="train") == []
+    assert after.counts["removed"] == 1
+
+
+def test_whose_training_consent_is_withdrawn_is_left_out(product):
+    product.correct(TRAIN, user="ann")
+    product.correct(OTHER, user="ben")
+    before = product.version()
+    consent.decide(project=product.project, user_id="ann", purpose="training", is_granted=False)
+    after = product.version()
+    assert inputs(after) == [OTHER]
+    assert inputs(before) == [OTHER]
+    assert after.counts["left_out"] == {"consent_withdrawn": 1}
+    assert datasets.rebuild(before) == before.content_hash
+
+
+def test_who_grants_again_is_taken_again(product):
+    product.correct(TRAIN)
+    first = product.version()
+    for is_granted in (False, True):
+        consent.decide(
+            project=product.project, user_id="ann", purpose="training", is_granted=is_granted
+        )
+        last = product.version()
+    assert last.content_hash == first.content_hash
+    assert inputs(last) == [TRAIN]
+
+
+def test_a_project_may_withhold_by_default(product):
+    product.correct(TRAIN)
+    product.project.consent_default = "withheld"
+    product.project.save()
+    assert inputs(product.version()) == []
+
+
+def test_the_unverified_wait_for_a_moderator(product):
+    feedback = product.correct(TRAIN, key=product.new_key("capture"))
+    assert feedback.status == "processed"
+    before = product.version()
+    Feedback.objects.filter(pk=feedback.pk).update(status="flagged")
+    feedback.refresh_from_db()
+    review.accept(feedback, by="mia")
+    processed(feedback)
+    assert inputs(before) == []
+    assert before.counts["left_out"] == {"unverified_undecided_or_outdone": 1}
+    assert inputs(product.version()) == [TRAIN]
+
+
+def test_the_latest_explicit_act_of_a_person_counts(product):
+    shown = product.show(TRAIN, "neg")
+    processed(product.react(shown, "up"))
+    assert [row.output for row in datasets.rows(product.version())] == ["neg"]
+    processed(product.react(shown, "correction", "pos"))
+    processed(product.react(shown, "accepted"))
+    assert [row.output for row in datasets.rows(product.version())] == ["pos"]
+
+
+def test_acts_of_two_people_both_count(product):
+    shown = product.show(TRAIN, "neg")
+    processed(product.react(shown, "up", user="ann"))
+    processed(product.react(shown, "accepted", user="ben"))
+    assert [row.signal for row in datasets.rows(product.version())] in (
+        ["up", "accepted"],
+        ["accepted", "up"],
+    )
+
+
+def test_what_a_moderator_overturned_is_left_out(product):
+    feedback = product.correct(TRAIN)
+    before = product.version()
+    review.reject(feedback, by="mia", reason="it was right")
+    assert inputs(before) == [TRAIN]
+    assert inputs(product.version()) == []
+
+
+def test_a_moderators_own_correction_replaces_the_example(product):
+    product.task.labels = ["neg", "pos", "so-so"]
+    product.task.save()
+    feedback = product.correct(TRAIN)
+    product.version()
+    review.accept(feedback, by="mia", corrected="so-so")
+    processed(feedback)
+    assert [row.output for row in datasets.rows(product.version())] == ["so-so"]
+
+
+def silent(weight):
+    product = Product(settings={"silence_weight": weight})
+    shown_days_ago(product.show(TRAIN))
+    return product
+
+
+@pytest.mark.django_db
+def test_silence_counts_by_its_weight():
+    (row,) = datasets.rows(silent(0.25).version())
+    assert (row.source, row.weight, row.output) == ("silence", 0.25, "neg")
+
+
+@pytest.mark.django_db
+def test_silence_without_weight_says_nothing():
+    assert inputs(silent(0).version()) == []
+
+
+@pytest.mark.django_db
+def test_silence_that_is_switched_off_leaves_the_next_version():
+    product = silent(0.25)
+    assert inputs(product.version()) == [TRAIN]
+    product.task.settings = {"silence_weight": 0}
+    product.task.save()
+    assert inputs(product.version()) == []
+
+
+@pytest.mark.django_db
+def test_a_reaction_breaks_silence():
+    product = silent(0.25)
+    product.version()
+    processed(product.react(Example.objects.get().inference, "correction", "pos"))
+    version = product.version()
+    assert [row.source for row in datasets.rows(version)] == ["feedback"]
+    assert version.counts["left_out"] == {}
+
+
+@pytest.mark.django_db
+def test_an_answer_just_shown_is_not_silence_yet():
+    product = Product(settings={"silence_weight": 0.25})
+    product.show(TRAIN)
+    assert inputs(product.version()) == []
+
+
+@pytest.mark.django_db
+def test_silence_is_no_proof_and_never_held_out():
+    product = Product(settings={"silence_weight": 0.25})
+    shown_days_ago(product.show(HELD_OUT))
+    version = product.version()
+    assert inputs(version) == []
+    assert version.counts["left_out"] == {"silence": 1}
+
+
+@pytest.mark.django_db
+def test_silence_of_who_withdrew_is_left_out():
+    product = silent(0.25)
+    consent.decide(project=product.project, user_id="ann", purpose="training", is_granted=False)
+    assert inputs(product.version()) == []
+
+
+def dataset_with(product, **settings):
+    return Dataset.objects.create(
+        project=product.project, task=product.task, name="special", settings=settings
+    )
+
+
+def test_sources_choose_the_train_side_only(product):
+    product.add((TRAIN, "pos"), split="train")
+    product.add((THIRD, "pos"), split="holdout")
+    product.correct(OTHER)
+    version = product.version(dataset_with(product, sources=["feedback"]))
+    assert inputs(version, split="train") == [OTHER]
+    assert inputs(version, split="holdout") == [THIRD]
+    assert version.counts["left_out"] == {"not_in_dataset": 1}
+
+
+def test_signals_choose_among_feedback_only(product):
+    product.add((TRAIN, "pos"), split="train")
+    product.approve(THIRD)
+    product.correct(OTHER)
+    version = product.version(dataset_with(product, signals=["correction"]))
+    assert inputs(version) == sorted([TRAIN, OTHER])
+
+
+def test_another_projects_examples_are_not_taken(product):
+    Product("rival").correct(TRAIN)
+    assert inputs(product.version()) == []
+
+
+def test_what_came_after_the_time_asked_for_is_not_taken(product):
+    product.add((TRAIN, "pos"))
+    as_of = product.version().as_of
+    product.add((OTHER, "pos"))
+    (chosen,) = curation.choose(product.dataset, as_of=as_of).examples
+    assert Example.objects.get(pk=chosen).input == TRAIN

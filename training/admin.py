@@ -1,0 +1,190 @@
+"""Datasets, runs, models and rollouts, to look at; they change through the API alone."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+
+from privacy.admin import ReadOnlyAdmin, age
+from training.models import (
+    Dataset,
+    DatasetVersion,
+    GateResult,
+    ModelAlias,
+    ModelVersion,
+    Rollout,
+    Run,
+)
+
+
+def accuracy(run: Run) -> str:
+    """Write a run's holdout accuracy with its 95% interval, as far as it is known."""
+    holdout = run.metrics.get("holdout") or {}
+    if "accuracy" not in holdout:
+        return "not measured"
+    low, high = holdout.get("accuracy_low"), holdout.get("accuracy_high")
+    interval = "" if low is None or high is None else f" ({100 * low:.1f} to {100 * high:.1f})"
+    return f"{holdout['accuracy']:.1%}{interval}"
+
+
+@admin.register(Dataset)
+class DatasetAdmin(ReadOnlyAdmin):
+    list_display = ["name", "project", "task", "purpose", "newest", "created"]
+    list_filter = ["project", "task"]
+    list_select_related = ["project", "task"]
+    search_fields = ["name"]
+    fields = ["name", "project", "task", "purpose", "settings", "created_at", "changes"]
+    readonly_fields = ["changes"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        versions = DatasetVersion.objects.filter(dataset=OuterRef("pk")).order_by("-version")
+        newest = Subquery(versions.values("version")[:1])
+        datasets: QuerySet[Any] = super().get_queryset(request).annotate(newest_version=newest)
+        return datasets
+
+    @admin.display(description="Newest version", ordering="newest_version")
+    def newest(self, dataset: Any) -> str:
+        return "none yet" if dataset.newest_version is None else f"v{dataset.newest_version}"
+
+
+@admin.register(DatasetVersion)
+class DatasetVersionAdmin(ReadOnlyAdmin):
+    list_display = ["__str__", "status", "total", "added", "removed", "digest", "created"]
+    list_filter = ["status", "dataset"]
+    search_fields = ["name", "content_hash__startswith"]
+    ordering = ["-created_at"]
+    fields = [
+        *("dataset", "version", "parent", "status", "content_hash", "current_hash", "counts"),
+        *("feedback_source", "as_of", "build_seconds", "error", "created_at"),
+    ]
+
+    @admin.display(description="Examples")
+    def total(self, version: DatasetVersion) -> str:
+        return f"{version.counts.get('total', 0):,}"
+
+    @admin.display()
+    def added(self, version: DatasetVersion) -> str:
+        return f"+{version.counts.get('added', 0):,}"
+
+    @admin.display()
+    def removed(self, version: DatasetVersion) -> str:
+        return f"-{version.counts.get('removed', 0):,}"
+
+    @admin.display(description="Content hash")
+    def digest(self, version: DatasetVersion) -> str:
+        return version.content_hash[:12] or "being built"
+
+
+@admin.register(Run)
+class RunAdmin(ReadOnlyAdmin):
+    list_display = ["short", "task", "status", "data", "accuracy", "failed_gates", "created"]
+    list_filter = ["status", "task"]
+    list_select_related = ["task", "dataset_version"]
+    search_fields = ["uuid__startswith"]
+    ordering = ["-created_at"]
+    fields = [
+        *("uuid", "task", "status", "gates", "accuracy", "dataset_version", "strategy", "seed"),
+        *("config", "metrics", "cost", "fingerprint", "error", "created_at", "ended_at"),
+    ]
+    readonly_fields = ["uuid", "accuracy", "gates"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).prefetch_related("gate_results")
+
+    @admin.display(description="Run")
+    def short(self, run: Run) -> str:
+        return str(run.uuid)[:8]
+
+    @admin.display(description="Dataset")
+    def data(self, run: Run) -> str:
+        return str(run.dataset_version or "not built yet")
+
+    @admin.display(description="Holdout accuracy (95% interval)")
+    def accuracy(self, run: Run) -> str:
+        return accuracy(run)
+
+    @admin.display(description="Refused by")
+    def failed_gates(self, run: Run) -> str:
+        failed = [gate.name for gate in run.gate_results.all() if not gate.passed]
+        return ", ".join(failed) or ("no gate" if run.status == "passed" else "")
+
+    @admin.display(description="Gates")
+    def gates(self, run: Run) -> str:
+        results: list[GateResult] = sorted(run.gate_results.all(), key=lambda gate: gate.pk)
+        return render_to_string("emend/gates.html", {"gates": results})
+
+
+@admin.register(ModelVersion)
+class ModelVersionAdmin(ReadOnlyAdmin):
+    list_display = ["__str__", "serves_as", "verdict", "accuracy", "digest", "created"]
+    list_filter = ["task", "run__status"]
+    list_select_related = ["task", "run"]
+    ordering = ["-created_at"]
+    fields = [
+        *("task", "version", "serves_as", "accuracy", "run", "weights_hash", "artifact_bytes"),
+        "created_at",
+    ]
+    readonly_fields = ["serves_as", "accuracy"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).prefetch_related("aliases")
+
+    @admin.display(description="Serves as")
+    def serves_as(self, model: ModelVersion) -> str:
+        return ", ".join(alias.name for alias in model.aliases.all())
+
+    @admin.display(description="Gates said")
+    def verdict(self, model: ModelVersion) -> str:
+        return model.run.status
+
+    @admin.display(description="Holdout accuracy (95% interval)")
+    def accuracy(self, model: ModelVersion) -> str:
+        return accuracy(model.run)
+
+    @admin.display(description="Weights hash")
+    def digest(self, model: ModelVersion) -> str:
+        return model.weights_hash[:12]
+
+
+@admin.register(ModelAlias)
+class ModelAliasAdmin(ReadOnlyAdmin):
+    list_display = ["name", "task", "model_version", "since"]
+    list_filter = ["task", "name"]
+    list_select_related = ["task", "model_version__task"]
+    fields = ["task", "name", "model_version", "changes"]
+    readonly_fields = ["changes"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        history = ModelAlias.history.filter(id=OuterRef("pk")).order_by("-history_id")
+        moved = Subquery(history.values("history_date")[:1])
+        aliases: QuerySet[Any] = super().get_queryset(request).annotate(moved_at=moved)
+        return aliases
+
+    @admin.display(ordering="moved_at")
+    def since(self, alias: Any) -> str:
+        return age(alias.moved_at)
+
+
+@admin.register(Rollout)
+class RolloutAdmin(ReadOnlyAdmin):
+    list_display = [
+        *("short", "task", "status", "challenger", "champion", "percent", "decision", "created"),
+    ]
+    list_filter = ["status", "task"]
+    list_select_related = ["task", "challenger__task", "champion__task"]
+    ordering = ["-created_at"]
+    fields = [
+        *("uuid", "task", "status", "champion", "challenger", "percent", "decision"),
+        *("plan", "evidence", "created_at", "changes"),
+    ]
+    readonly_fields = ["uuid", "percent", "changes"]
+
+    @admin.display(description="Rollout")
+    def short(self, rollout: Rollout) -> str:
+        return str(rollout.uuid)[:8]
+
+    @admin.display(description="Share", ordering="share")
+    def percent(self, rollout: Rollout) -> str:
+        return f"{rollout.share:.0%}"

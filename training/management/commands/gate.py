@@ -1,0 +1,99 @@
+"""Judge a model version, or answers made elsewhere, by the task's gates.
+
+Exit status: 0 passed, 3 refused, 2 could not judge.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from django.core.management.base import BaseCommand, CommandParser
+
+from config.errors import EmendError
+from feedback.models import Task
+from training import gates, runs
+from training.errors import CannotJudge
+from training.evaluation import Answers, Case, Predictor
+from training.gates import Outcome
+from training.management import choose
+from training.models import DatasetVersion
+
+PASSED, COULD_NOT_JUDGE, REFUSED = 0, 2, 3
+
+
+class Command(BaseCommand):
+    help = __doc__ or ""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("task", metavar="TASK")
+        what = parser.add_mutually_exclusive_group(required=True)
+        what.add_argument("--version", type=int, dest="number", help="a registered model version")
+        what.add_argument(
+            "--outputs", type=Path, metavar="FILE.jsonl", help="lines of input, output, confidence?"
+        )
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+        choose.add_project(parser)
+
+    def handle(self, **options: Any) -> None:
+        task = choose.task(options["task"], options["project"])
+        try:
+            outcomes = self._judge(task, options)
+        except EmendError as error:
+            self.stderr.write(f"Could not judge: {error.detail}")
+            sys.exit(COULD_NOT_JUDGE)
+        passed = all(outcome.passed for outcome in outcomes)
+        if options["json"]:
+            document = {"passed": passed, "gates": [asdict(outcome) for outcome in outcomes]}
+            self.stdout.write(json.dumps(document))
+        else:
+            self._print(outcomes)
+        if not passed:
+            sys.exit(REFUSED)
+
+    def _judge(self, task: Task, options: dict[str, Any]) -> list[Outcome]:
+        cases = _newest_cases(task)
+        if options["number"] is not None:
+            version = choose.model_version(options["task"], options["number"], options["project"])
+            return gates.judge_version(version, cases)
+        champion = gates.champion_of(task)
+        rival = None if champion is None else runs.predictor(runs.load(champion))
+        return gates.judge(cases, _recorded(task, options["outputs"]), rival)
+
+    def _print(self, outcomes: Sequence[Outcome]) -> None:
+        for outcome in outcomes:
+            mark = "passed " if outcome.passed else "REFUSED"
+            self.stdout.write(f"{mark} {outcome.name:<14} {outcome.reason}")
+            for feedback_id in outcome.details.get("flips", []):
+                self.stdout.write(f"          regressed: feedback {feedback_id or '(import)'}")
+
+
+def _newest_cases(task: Task) -> list[Case]:
+    ready = DatasetVersion.objects.filter(dataset__task=task, status="ready")
+    version = ready.select_related("dataset__task").order_by("-created_at", "-pk").first()
+    if version is None:
+        raise CannotJudge("The task has no dataset version yet: run build_dataset or train.")
+    return runs.cases_of(version)
+
+
+def _recorded(task: Task, path: Path) -> Predictor:
+    """Return a predictor that gives the answers of the file; every case must be in it."""
+    try:
+        lines = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+        answers = {runs.reading(task.kind.text_of(line["input"])): line for line in lines}
+        outputs = {text: line["output"] for text, line in answers.items()}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CannotJudge(f"{path} is not lines of input and output: {error}") from error
+
+    def predict(texts: Sequence[str]) -> Answers:
+        missing = [text for text in texts if text not in outputs]
+        if missing:
+            raise CannotJudge(f"{path} has no answer to {len(missing)} of {len(texts)} cases.")
+        stated = [answers[text].get("confidence") for text in texts]
+        confidence = None if None in stated else np.array(stated, dtype=np.float64)
+        return [outputs[text] for text in texts], confidence
+
+    return predict

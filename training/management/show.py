@@ -1,0 +1,40 @@
+"""How commands show progress and trees."""
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+BAR_CHARACTERS = 40
+
+
+def bar(ratio: float) -> None:
+    """Draw progress on the terminal; nothing where standard error is not one."""
+    if sys.stderr.isatty():
+        done = round(ratio * BAR_CHARACTERS)
+        end = "\n" if ratio >= 1 else ""
+        sys.stderr.write(f"\r[{'#' * done:<{BAR_CHARACTERS}}] {ratio:4.0%}{end}")
+        sys.stderr.flush()
+
+
+def tree(value: Any, indent: str = "") -> Iterator[str]:
+    """Yield a document as indented lines."""
+    for key, child in value.items():
+        if isinstance(child, dict) and child:
+            yield f"{indent}{key}"
+            yield from tree(child, indent + "  ")
+        elif isinstance(child, list) and child and isinstance(child[0], dict):
+            yield f"{indent}{key}"
+            for item in child:
+                yield from _item(item, indent + "  ")
+        else:
+            yield f"{indent}{key}: {_short(child)}"
+
+
+def _item(item: dict[str, Any], indent: str) -> Iterator[str]:
+    lines = tree(item, indent + "  ")
+    yield f"{indent}- {next(lines).strip()}"
+    yield from lines
+
+
+def _short(value: Any) -> str:
+    return "-" if value in (None, "", [], {}) else str(value)
