@@ -32,7 +32,7 @@ def test_it_works():
 
 def test_all_services_are_there_and_watched(compose):
     services = compose["services"]
-    assert set(services) == {"db", "redis", "migrate", "web", "worker", "beat"}
+    assert set(services) == {"db", "redis", "migrate", "web", "worker", "trainer", "beat"}
     assert [name for name in services if "healthcheck" not in services[name]] == ["migrate"]
 
 
@@ -43,8 +43,11 @@ def test_secrets_have_no_default(compose):
         assert all(rest.startswith(":?") for rest in re.findall(rf"\$\{{{name}(..)", text))
 
 
-def test_the_worker_serves_the_queues_of_up(compose):
-    assert up.QUEUES in compose["services"]["worker"]["command"]
+def test_the_workers_serve_the_queues_of_up(compose):
+    for name, (queues, processes) in up.WORKERS.items():
+        command = compose["services"][name]["command"]
+        assert command[command.index("-Q") + 1] == queues
+        assert command[command.index("-c") + 1] == str(processes)
 
 
 def test_only_this_machine_reaches_the_port(compose):

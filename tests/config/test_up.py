@@ -139,7 +139,7 @@ def test_a_used_port_is_said_before_anything_starts(tmp_path):
 
 def test_a_killed_worker_comes_back(command):
     def workers():
-        return {pid for pid, line in children(command.pid).items() if "config worker" in line}
+        return {pid for pid, line in children(command.pid).items() if "-Q process" in line}
 
     killed = workers()
     assert len(killed) == 1
@@ -151,7 +151,7 @@ def test_a_killed_worker_comes_back(command):
 def test_terminate_leaves_nothing(tmp_path):
     with started(tmp_path) as command:
         left = children(command.pid)
-        assert len(left) == 5
+        assert len(left) == 6
         command.terminate()
         assert command.wait(60) == 0
     wait_until(lambda: not any(is_group(pid) for pid in left), timeout_seconds=5)

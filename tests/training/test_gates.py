@@ -188,7 +188,7 @@ def test_a_run_keeps_what_the_gates_said_and_names_the_challenger(shop):
     run = shop.train()
     names = list(run.gate_results.order_by("pk").values_list("name", flat=True))
     assert names[0] == "holdout"
-    assert len(names) == 6
+    assert len(names) == 5
     alias = ModelAlias.objects.get()
     assert (alias.name, alias.model_version) == ("challenger", run.model_version)
 

@@ -32,7 +32,7 @@ class Command(BaseCommand):
             metavar="FILE.tsv",
             help="columns Review and Liked (1 or 0); default: the sample that Emend ships",
         )
-        parser.add_argument("--users", type=int, default=40, metavar="N", help="default: 40")
+        parser.add_argument("--users", type=int, default=60, metavar="N", help="default: 60")
         parser.add_argument("--seed", type=int, default=1, metavar="N", help="default: 1")
         parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
 
