@@ -41,7 +41,8 @@ arch: setup-dev ## judge who imports whom
 	$(VENV)/bin/lint-imports
 
 bench: setup-dev ## measure the figures that the README quotes
-	@set -e; for file in benchmarks/[a-z]*.py; do echo "$$file"; $(PYTHON) "$$file"; done
+	@set -e; for file in benchmarks/[a-z]*.py; do \
+	  echo "$$file"; $(PYTHON) -m "benchmarks.$$(basename $$file .py)"; done
 
 check: lint types arch ## all that CI runs
 	EMEND_URL=https://emend.example.com $(PYTHON) manage.py check --deploy --fail-level WARNING

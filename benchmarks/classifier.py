@@ -23,6 +23,7 @@ from training.trainers.classification import ClassifierConfig, fit
 Floats = NDArray[np.float64]
 Method = Callable[[list[str], list[str], list[str]], Floats]
 
+SAMPLE = Path(__file__).parent.parent / "config" / "sample" / "reviews.tsv"
 LABELS = ("negative", "positive")
 FLOOR_FEATURES = 1420
 FOLDS = 10
@@ -109,7 +110,9 @@ def measure_latency(texts: list[str], labels: list[str]) -> None:
 def main() -> None:
     """Measure each data set that was named."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--reviews", type=Path, help="TSV with columns Review and Liked")
+    parser.add_argument(
+        "--reviews", type=Path, default=SAMPLE, help="TSV with columns Review and Liked"
+    )
     parser.add_argument("--movies", type=Path, help="folder of rt-polarity.pos.gz and .neg.gz")
     arguments = parser.parse_args()
     sources = [

@@ -30,6 +30,12 @@ Row = TypeVar("Row", bound=Captured)
 LATEST_YEAR = 9998  # PostgreSQL knows years after 9999, Python does not
 
 
+def require_free_disk() -> None:
+    """Raise Unavailable before PostgreSQL meets a full disk, from which it does not come back."""
+    if not has_free_disk():
+        raise Unavailable
+
+
 def find_task(project: Project, slug: str) -> Task:
     task = Task.objects.filter(project=project, slug=slug).select_related("project").first()
     if task is None:
@@ -261,8 +267,7 @@ def _store_once(
     known = _known(model, key.project, body.id, print_)
     if known is not None:
         return known, False
-    if not has_free_disk():
-        raise Unavailable
+    require_free_disk()
     if key.scope == Scope.CAPTURE and body.user_id is None:
         # Without a person nobody's consent could be asked.
         raise malformed("/user_id", "A capture key says whose act it sends.")

@@ -6,7 +6,7 @@ from typing import Any
 from django.db import transaction
 
 from config.errors import Malformed, Problem
-from feedback.capture import build_inference
+from feedback.capture import build_inference, require_free_disk
 from feedback.models import Example, Task
 from feedback.normalise import split_of
 from feedback.serializers import SentBody
@@ -23,6 +23,7 @@ def import_examples(
     They are checked and redacted like any inference. Without `split` ("train" or "holdout") the
     input's hash decides. Raises Malformed with the place of the first bad pair, and stores none.
     """
+    require_free_disk()
     made = Example.objects.bulk_create(
         (_example(task, number, pair, split) for number, pair in enumerate(pairs)),
         batch_size=BATCH_ROWS,

@@ -68,9 +68,13 @@ class ExampleQuerySet(models.QuerySet[Any]):
         )
 
     def _outdone(self) -> Q:
-        """Match examples that another act of the same person on the same answer replaces."""
+        """Match examples that another act of the same person on the same answer replaces.
+
+        What is not verified replaces nothing: anybody could have sent it in that person's name.
+        """
         feedback = apps.get_model("feedback", "Feedback")
         explicit = feedback.objects.filter(
+            Q(is_verified=True) | Q(review__decision="accept"),
             inference=OuterRef("feedback__inference"),
             user_id=OuterRef("feedback__user_id"),
             status="processed",

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from django.db import transaction
 
-from feedback.capture import Redactor, build_inference, check_input, sign
+from feedback.capture import Redactor, build_inference, check_input, require_free_disk, sign
 from feedback.models import Inference, Task
 from feedback.serializers import Body, Identifier, SentBody
 from privacy import consent
@@ -112,6 +112,7 @@ def predict(*, key: ApiKey, task: Task, body: PredictBody, sent: object) -> Serv
     except (OptedOut, NoConsent):
         return Served(None, outputs[0], confidence, chosen)
     sender = SentBody(user_id=body.user_id, session_id=body.session_id)
+    require_free_disk()
     inference = build_inference(task, body.input, outputs[0], sender)
     inference.confidence = confidence
     inference.model_version = str(chosen.model_version.version)

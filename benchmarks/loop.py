@@ -1,0 +1,58 @@
+"""The demo over several seeds: accuracy before and after, the ceiling, what the loop closes.
+
+python -m benchmarks.loop [--reviews FILE.tsv] [--seeds 5]
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from scipy.stats import t
+
+HOUSE = Path(__file__).parent.parent
+RATIOS = ["accuracy_before", "accuracy_after", "ceiling", "gap_closed_ratio", "relative_gain"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--reviews", type=Path, help="default: the sample that Emend ships")
+    parser.add_argument("--seeds", type=int, default=5)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        results = [run(seed, arguments.reviews, folder) for seed in range(1, arguments.seeds + 1)]
+    for name in RATIOS:
+        print(f"{name:18} {said([result[name] for result in results])}")
+    slowest = max(result["processing_seconds"]["p99"] for result in results)
+    print(f"processing p99     at most {slowest} s")
+    print(f"promoted           {sum(result['promoted'] for result in results)} of {len(results)}")
+    refused = sum(result["corrections_only"]["status"] == "refused" for result in results)
+    print(f"corrections alone  refused {refused} of {len(results)}")
+
+
+def run(seed: int, reviews: Path | None, folder: str) -> dict[str, Any]:
+    """Run the demo with that seed; return its object and the relative gain."""
+    command = [sys.executable, "manage.py", "demo", "--json", "--seed", str(seed)]
+    if reviews is not None:
+        command += ["--reviews", str(reviews.absolute())]
+    environment = os.environ | {"EMEND_DATA_DIR": folder}
+    ended = subprocess.run(command, cwd=HOUSE, env=environment, check=True, capture_output=True)
+    result: dict[str, Any] = json.loads(ended.stdout)
+    result["relative_gain"] = result["accuracy_after"] / result["accuracy_before"] - 1
+    print(f"seed {seed}: " + ", ".join(f"{name} {result[name]:.3f}" for name in RATIOS), flush=True)
+    return result
+
+
+def said(values: list[float]) -> str:
+    """Return the mean with its 95% interval (Student's t over the seeds)."""
+    half = t.ppf(0.975, len(values) - 1) * stdev(values) / len(values) ** 0.5
+    return f"{mean(values):.3f} ± {half:.3f}"
+
+
+if __name__ == "__main__":
+    main()
