@@ -2,7 +2,8 @@
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-PIP := $(PYTHON) -m pip --disable-pip-version-check install --quiet
+# Without byte code the set-up is a fifth smaller; Python makes what it needs at first use.
+PIP := $(PYTHON) -m pip --disable-pip-version-check install --quiet --no-compile
 TORCH := torch==2.13.0
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 

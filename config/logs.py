@@ -13,18 +13,24 @@ class ContentFree(logging.Filter):
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.name == "django.request":
+        if record.name == "django.request" or record.name.startswith("django.security"):
             if record.levelno < logging.ERROR:
                 return False  # a client's mistake is answered, not logged
             match = getattr(getattr(record, "request", None), "resolver_match", None)
             record.msg, record.args = "http.failed route=%s", (match.route if match else "none",)
-        if isinstance(record.args, dict) and "exc" in record.args:  # Celery quotes the exception
+        if isinstance(record.args, tuple):
+            record.args = tuple(map(_unquoted, record.args))
+        elif isinstance(record.args, dict) and "exc" in record.args:  # Celery quotes the exception
             record.args = record.args | {"exc": str(record.args["exc"]).partition("(")[0]}
         if record.exc_info and record.exc_info[0] is not None:
             kind, _, place = record.exc_info
             frames = "".join(traceback.format_tb(place))
             record.exc_info, record.exc_text = None, f"{frames}{kind.__name__}"
         return True
+
+
+def _unquoted(value: object) -> object:
+    return type(value).__name__ if isinstance(value, BaseException) else value
 
 
 class JSONLines(logging.Formatter):

@@ -11,8 +11,13 @@ def bar(ratio: float) -> None:
     """Draw progress on the terminal; nothing where standard error is not one."""
     if sys.stderr.isatty():
         done = round(ratio * BAR_CHARACTERS)
-        end = "\n" if ratio >= 1 else ""
-        sys.stderr.write(f"\r[{'#' * done:<{BAR_CHARACTERS}}] {ratio:4.0%}{end}")
+        sys.stderr.write(f"\r[{'#' * done:<{BAR_CHARACTERS}}] {ratio:4.0%}")
+        sys.stderr.flush()
+
+
+def clear_bar() -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write("\r" + " " * (BAR_CHARACTERS + 7) + "\r")
         sys.stderr.flush()
 
 
@@ -37,4 +42,6 @@ def _item(item: dict[str, Any], indent: str) -> Iterator[str]:
 
 
 def _short(value: Any) -> str:
-    return "-" if value in (None, "", [], {}) else str(value)
+    if isinstance(value, list):
+        value = ", ".join(map(str, value))
+    return "-" if value in (None, "", {}) else str(value)

@@ -79,7 +79,7 @@ class Command(BaseCommand):
             return story.tell(), project
 
     def _hush(self, text: str) -> None:
-        """Drop what `up` tells: passwords and keys are printed by `up` itself, when it runs."""
+        """Drop what `up` tells: a password does not belong on a screen that people show around."""
 
     def _say(self, text: str) -> None:
         stream = sys.stderr if self.is_json else sys.stdout
@@ -102,4 +102,4 @@ class Command(BaseCommand):
             self._clear()
             self.stdout.write(json.dumps(result))
             return
-        self.stdout.write(report(result, project))
+        self.stdout.write(report(result, project, embedded.secret_path("admin_password")))

@@ -1,5 +1,6 @@
 """The demo's last screen: what was done, what was measured, which pages to open."""
 
+from pathlib import Path
 from typing import Any
 
 BAR_CHARACTERS = 36
@@ -26,10 +27,11 @@ TEXT = """
     http://127.0.0.1:8000/admin/training/run/             runs and their gates
     http://127.0.0.1:8000/admin/training/datasetversion/  what the models learned from
     http://127.0.0.1:8000/api/docs/                       the API
+  Sign in as admin; the password is in {password_path}
 """
 
 
-def report(result: dict[str, Any], project: str) -> str:
+def report(result: dict[str, Any], project: str, password_path: Path) -> str:
     """Return the screen for the object of `demo --json`."""
     naive, run, dataset = result["corrections_only"], result["run"], result["dataset"]
     refusing = ", ".join(gate["name"] for gate in naive["gates"])
@@ -55,6 +57,7 @@ def report(result: dict[str, Any], project: str) -> str:
         gate_count=len(run["gates"]),
         gates="\n".join(map(_gate, run["gates"])),
         project=project,
+        password_path=password_path,
     )
 
 

@@ -38,11 +38,19 @@ class Parts:
 def load(path: Path) -> list[Review]:
     """Read `Review` TAB `Liked` (1 or 0); quotes are literal, equal texts are taken once."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reviews = _read(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE), path)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         message = f"{path} cannot be read: {error}"
         raise UnfitReviewsError(message) from error
-    rows = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+    if len(reviews) < MINIMUM_ROWS:
+        message = f"{path} has {len(reviews)} different reviews; the demo needs {MINIMUM_ROWS}."
+        raise UnfitReviewsError(message)
+    return list(reviews.values())
+
+
+def _read(rows: "csv.DictReader[str]", path: Path) -> dict[str, Review]:
+    """Return the reviews by what makes texts equal: case and spaces do not."""
     if not {"Review", "Liked"} <= set(rows.fieldnames or []):
         message = f"{path} lacks the columns Review and Liked."
         raise UnfitReviewsError(message)
@@ -54,10 +62,7 @@ def load(path: Path) -> list[Review]:
             raise UnfitReviewsError(message)
         if text:
             reviews.setdefault(" ".join(text.casefold().split()), Review(text, LABELS[liked]))
-    if len(reviews) < MINIMUM_ROWS:
-        message = f"{path} has {len(reviews)} different reviews; the demo needs {MINIMUM_ROWS}."
-        raise UnfitReviewsError(message)
-    return list(reviews.values())
+    return reviews
 
 
 def deal(reviews: list[Review], seed: int) -> Parts:

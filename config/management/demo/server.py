@@ -11,7 +11,7 @@ POLL_SECONDS = 0.2
 
 
 class RefusedError(RuntimeError):
-    """Emend answered with a status that the demo did not expect."""
+    """Emend did not answer as the demo expects."""
 
 
 class TookTooLongError(RuntimeError):
@@ -63,9 +63,13 @@ class Server:
 
     def _send(self, method: str, path: str, body: Any, expect: tuple[int, ...]) -> Any:
         sent = None if body is None else json.dumps(body)
-        self.connection.request(method, path, sent, self.headers)
-        answer = self.connection.getresponse()
-        received = answer.read()
+        try:
+            self.connection.request(method, path, sent, self.headers)
+            answer = self.connection.getresponse()
+            received = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            message = f"{method} {path} was not answered: {error or type(error).__name__}"
+            raise RefusedError(message) from error
         if answer.status not in expect:
             message = f"{method} {path} answered {answer.status}: {received.decode()[:500]}"
             raise RefusedError(message)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from config.management.demo import people
 from config.management.demo.people import Showing
 from config.management.demo.reviews import Parts, Review
-from config.management.demo.server import Server
+from config.management.demo.server import RefusedError, Server
 
 TASK, CEILING = "sentiment", "sentiment-ceiling"
 CORRECTIONS_ONLY = "corrections-only"
@@ -123,7 +123,7 @@ class Story:
         )
         if ended["status"] == "failed":
             message = f"The run {ended['id']} failed: {ended['error']}"
-            raise RuntimeError(message)
+            raise RefusedError(message)
         return ended
 
     def _stream(self) -> int:

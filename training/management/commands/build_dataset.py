@@ -1,20 +1,25 @@
 """Build the next version of a dataset and wait for it."""
 
+import time
+from contextlib import suppress
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from training import datasets, leases
+from training.errors import LeaseLost
 from training.management import choose, show
 from training.models import DatasetVersion
 from training.serializers import version_document
+
+LOOK_SECONDS = 0.2
 
 
 class Command(BaseCommand):
     help = __doc__ or ""
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("name")
+        parser.add_argument("name", metavar="NAME", help="TASK-train is what a task learns from")
         choose.add_project(parser)
 
     def handle(self, **options: Any) -> None:
@@ -30,7 +35,10 @@ def build(version: DatasetVersion) -> DatasetVersion:
     mine = DatasetVersion.objects.filter(pk=version.pk)
     while mine.filter(status="building").exists():
         claimed = leases.claim(datasets.buildable().filter(dataset=version.dataset_id))
-        if claimed is not None:
+        if claimed is None:
+            time.sleep(LOOK_SECONDS)  # a worker is at it
+            continue
+        with suppress(LeaseLost):
             datasets.build(claimed)
     version.refresh_from_db()
     if version.status == "failed":

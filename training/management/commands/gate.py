@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from config.errors import EmendError
 from feedback.models import Task
@@ -28,10 +28,16 @@ PASSED, COULD_NOT_JUDGE, REFUSED = 0, 2, 3
 class Command(BaseCommand):
     help = __doc__ or ""
 
+    def create_parser(self, prog_name: str, subcommand: str, **options: Any) -> CommandParser:
+        """Let `--version` name a model here; `manage.py version` still tells Django's."""
+        return super().create_parser(prog_name, subcommand, conflict_handler="resolve", **options)
+
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("task", metavar="TASK")
         what = parser.add_mutually_exclusive_group(required=True)
-        what.add_argument("--version", type=int, dest="number", help="a registered model version")
+        what.add_argument(
+            "--version", type=int, dest="number", metavar="N", help="a registered model version"
+        )
         what.add_argument(
             "--outputs", type=Path, metavar="FILE.jsonl", help="lines of input, output, confidence?"
         )
@@ -39,12 +45,11 @@ class Command(BaseCommand):
         choose.add_project(parser)
 
     def handle(self, **options: Any) -> None:
-        task = choose.task(options["task"], options["project"])
         try:
-            outcomes = self._judge(task, options)
-        except EmendError as error:
-            self.stderr.write(f"Could not judge: {error.detail}")
-            sys.exit(COULD_NOT_JUDGE)
+            outcomes = self._judge(choose.task(options["task"], options["project"]), options)
+        except (EmendError, CommandError) as error:
+            message = f"Could not judge: {error}"
+            raise CommandError(message, returncode=COULD_NOT_JUDGE) from error
         passed = all(outcome.passed for outcome in outcomes)
         if options["json"]:
             document = {"passed": passed, "gates": [asdict(outcome) for outcome in outcomes]}
@@ -82,18 +87,25 @@ def _newest_cases(task: Task) -> list[Case]:
 def _recorded(task: Task, path: Path) -> Predictor:
     """Return a predictor that gives the answers of the file; every case must be in it."""
     try:
-        lines = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
-        answers = {runs.reading(task.kind.text_of(line["input"])): line for line in lines}
-        outputs = {text: line["output"] for text, line in answers.items()}
+        with path.open(encoding="utf-8") as file:
+            lines = [json.loads(line) for line in file if line.strip()]
+        answers = {runs.reading(task.kind.text_of(line["input"])): _answer(line) for line in lines}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CannotJudge(f"{path} is not lines of input and output: {error}") from error
 
     def predict(texts: Sequence[str]) -> Answers:
-        missing = [text for text in texts if text not in outputs]
+        missing = [text for text in texts if text not in answers]
         if missing:
             raise CannotJudge(f"{path} has no answer to {len(missing)} of {len(texts)} cases.")
-        stated = [answers[text].get("confidence") for text in texts]
+        outputs, stated = zip(*(answers[text] for text in texts), strict=True)
         confidence = None if None in stated else np.array(stated, dtype=np.float64)
-        return [outputs[text] for text in texts], confidence
+        return list(outputs), confidence
 
     return predict
+
+
+def _answer(line: dict[str, Any]) -> tuple[Any, float | None]:
+    confidence = line.get("confidence")
+    if confidence is not None and not 0 <= confidence <= 1:
+        raise ValueError("a confidence lies between 0 and 1")
+    return line["output"], confidence

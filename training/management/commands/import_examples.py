@@ -1,7 +1,6 @@
 """Import starting data that did not come from feedback."""
 
 import csv
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import pyarrow.parquet as pq
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from config import json
 from config.errors import EmendError
 from feedback.imports import import_examples
 from training.management import choose
@@ -41,15 +41,27 @@ class Command(BaseCommand):
         path: Path = options["file"]
         task = choose.task(options["task"], options["project"])
         try:
-            rows = [(row[options["input"]], row[options["output"]]) for row in read_rows(path)]
+            columns = (options["input"], options["output"])
+            rows = [_pair(number, row, columns) for number, row in enumerate(read_rows(path))]
             count = import_examples(task, rows, split=options["split"])
         except KeyError as error:
             raise CommandError(f"{path} has no column {error}.") from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, csv.Error) as error:
             raise CommandError(f"{path} cannot be read: {error}") from error
         except EmendError as error:
             raise CommandError(f"{path}: {error.detail} Nothing was imported.") from error
         self.stdout.write(f"Imported {count} examples into {task}.")
+
+
+def _pair(number: int, row: dict[str, Any], columns: tuple[str, str]) -> tuple[Any, Any]:
+    """Return a row's input and output; raises ValueError for what no request could send."""
+    input_, output = (row[column] for column in columns)
+    try:
+        json.loads(json.dumps([input_, output]))
+    except json.Malformed as error:
+        message = f"item {number}: {error.detail}"
+        raise ValueError(message) from error
+    return input_, output
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -63,6 +75,13 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
         return
     with path.open(encoding="utf-8-sig", newline="") as file:
         if suffix == ".jsonl":
-            yield from (json.loads(line) for line in file if line.strip())
+            yield from (_object(line) for line in file if line.strip())
             return
         yield from csv.DictReader(file, dialect=Dump if suffix == ".tsv" else csv.excel)
+
+
+def _object(line: str) -> dict[str, Any]:
+    row = json.loads(line.encode())
+    if not isinstance(row, dict):
+        raise ValueError("each line is one JSON object")
+    return row

@@ -18,7 +18,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         kinds = parser.add_subparsers(dest="kind", required=True, metavar="dataset|model")
         for kind, named in (("dataset", "NAME"), ("model", "TASK")):
-            command = kinds.add_parser(kind)
+            command = kinds.add_parser(kind, help=f"{named} VERSION")
             command.add_argument("name", metavar=named)
             command.add_argument("version", type=int, metavar="VERSION")
             choose.add_project(command)

@@ -16,9 +16,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         kinds = parser.add_subparsers(dest="kind", required=True, metavar="feedback|model")
-        feedback = kinds.add_parser("feedback", help="one feedback, by its id")
-        feedback.add_argument("id", type=UUID)
-        model = kinds.add_parser("model", help="one model version")
+        feedback = kinds.add_parser("feedback", help="ID")
+        feedback.add_argument("id", type=UUID, metavar="ID")
+        model = kinds.add_parser("model", help="TASK VERSION")
         model.add_argument("task", metavar="TASK")
         model.add_argument("version", type=int, metavar="VERSION")
         for kind in (feedback, model):

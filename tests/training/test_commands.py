@@ -1,0 +1,508 @@
+"""The commands of training, as a person or a CI runs them."""
+
+import json
+from io import StringIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from feedback.models import Example
+from tests.training.builders import BAD, GOOD, Product, processed, sentences, side_of
+from training import datasets, rollouts
+from training.models import Dataset, DatasetVersion, ModelAlias, Rollout, Run
+
+KNOWN = [text for text in sentences(GOOD[:5]) if side_of(text) == "train"]
+KNOWN_BAD = [text for text in sentences(BAD[:5]) if side_of(text) == "train"]
+
+
+def run(*words):
+    """Run a command; return its exit status, standard output and what it refused with."""
+    printed, told = StringIO(), StringIO()
+    try:
+        call_command(*map(str, words), stdout=printed, stderr=told)
+    except CommandError as error:
+        return error.returncode, printed.getvalue(), str(error)
+    except SystemExit as ended:
+        return ended.code, printed.getvalue(), told.getvalue()
+    return 0, printed.getvalue(), told.getvalue()
+
+
+def succeed(*words):
+    status, printed, told = run(*words)
+    assert (status, told) == (0, ""), told
+    return printed
+
+
+def refused(*words, status=1):
+    """Return the sentence with which a command ends."""
+    ended, _, sentence = run(*words)
+    assert ended == status, sentence
+    assert "\n" not in sentence
+    return sentence
+
+
+@pytest.fixture
+def champion(product):
+    """Import the corpus and promote a first model."""
+    product.add_corpus()
+    model = product.model()
+    rollouts.promote(model)
+    return model
+
+
+def test_it_works(product):
+    product.add_corpus()
+    assert "status: passed" in succeed("train", "mood")
+    assert "passed  holdout" in succeed("gate", "mood", "--version", 1)
+    assert succeed("rollout", "mood", 1) == "mood v1 now serves everybody.\n"
+    assert "aliases: champion" in succeed("trace", "model", "mood", 1)
+    assert succeed("rebuild", "model", "mood", 1).endswith("The hash is the same.\n")
+
+
+UNKNOWN = [
+    (("train", "mood"), 1),
+    (("rollout", "mood", 1), 1),
+    (("gate", "mood", "--version", 1), 2),
+    (("trace", "model", "mood", 1), 1),
+    (("rebuild", "model", "mood", 1), 1),
+]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("words", "status"), UNKNOWN, ids=str)
+def test_an_unknown_task_is_named(words, status):
+    assert "There is no task mood." in refused(*words, status=status)
+    assert "There is no task mood in shop." in refused(*words, "--project", "shop", status=status)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("words", [("build_dataset", "soup"), ("rebuild", "dataset", "soup", 1)])
+def test_an_unknown_dataset_is_named(words):
+    assert refused(*words) == "There is no dataset soup."
+
+
+def test_an_unknown_version_is_named(product):
+    assert product.dataset.name == "mood-train"
+    said = "The task mood has no model version 7."
+    assert refused("trace", "model", "mood", 7) == said
+    assert refused("rollout", "mood", 7) == said
+    assert refused("rebuild", "model", "mood", 7) == said
+    wanted = refused("rebuild", "dataset", "mood-train", 7)
+    assert wanted == "The dataset mood-train has no version 7."
+
+
+def test_two_projects_with_the_same_task_are_told_apart_by_project(product):
+    other = Product("other")
+    other.add(("good soup", "pos"))
+    assert other.dataset.name == product.dataset.name
+    sentence = refused("train", "mood")
+    assert sentence == "Several projects have a task mood: choose one with --project."
+    assert "Several projects" in refused("build_dataset", "mood-train")
+    assert "total: 1" in succeed("build_dataset", "mood-train", "--project", "other")
+    assert DatasetVersion.objects.get().dataset.project == other.project
+
+
+# --- build_dataset and train --------------------------------------------------------------------
+
+
+def test_build_dataset_builds_the_next_version(product):
+    product.add(("good soup", "pos"), ("bad soup", "neg"))
+    assert product.dataset.versions.count() == 0
+    first = succeed("build_dataset", "mood-train")
+    assert "version: 1\nstatus: ready\nparent: -\n" in first
+    assert "parent: 1\n" in succeed("build_dataset", "mood-train")
+
+
+def test_build_dataset_builds_those_before_it_first(product):
+    waiting = datasets.request_version(product.dataset)
+    succeed("build_dataset", "mood-train")
+    waiting.refresh_from_db()
+    assert waiting.status == "ready"
+
+
+def test_a_build_that_cannot_be_is_told(product):
+    version = datasets.request_version(product.dataset)
+    # Two versions whose worker died three times: this one and the one that the command requests.
+    DatasetVersion.objects.filter(pk=version.pk).update(attempts=3)
+    succeed("build_dataset", "mood-train")
+    version.refresh_from_db()
+    assert (version.status, version.error) == ("failed", "training.worker_died")
+
+
+def test_train_passes_on_its_seed(product):
+    product.add_corpus()
+    assert "seed: 5\n" in succeed("train", "mood", "--seed", 5)
+    assert Run.objects.get().seed == 5
+
+
+@pytest.mark.parametrize("seed", [-1, 2**31])
+def test_a_seed_out_of_range_queues_nothing(product, seed):
+    assert refused("train", "mood", "--seed", seed).startswith("A seed lies between")
+    assert not Run.objects.exists()
+
+
+def test_a_failed_run_says_why(product):
+    product.add(("good soup", "pos"), split="train")
+    sentence = refused("train", "mood")
+    assert sentence.startswith("training.data_unfit: ")
+    assert Run.objects.get().status == "failed"
+
+
+# --- rollout ------------------------------------------------------------------------------------
+
+
+def test_a_later_model_starts_as_canary(product, champion):
+    second = product.model(seed=1)
+    printed = succeed("rollout", "mood", second.version, "--share", 0.25)
+    assert "stage: canary\nshare: 0.25\nchampion: 1\nchallenger: 2\n" in printed
+    assert Rollout.objects.get().challenger == second
+    assert ModelAlias.objects.get(name="champion").model_version == champion
+
+
+def test_what_the_gates_did_not_pass_is_not_served(product):
+    product.add_corpus()
+    upside_down = dict.fromkeys(KNOWN, "neg") | dict.fromkeys(KNOWN_BAD, "pos")
+    Example.objects.filter(split="holdout").delete()
+    product.add(*upside_down.items(), split="holdout")
+    assert product.train().status == "refused"
+    assert refused("rollout", "mood", 1) == "The run of mood v1 is refused."
+
+
+@pytest.mark.parametrize("share", [0, 0.6, -1, "nan"])
+def test_a_share_that_no_canary_may_have_is_refused(product, share):
+    product.register()
+    assert refused("rollout", "mood", 1, f"--share={share}").startswith("The share of a canary")
+    assert not Rollout.objects.exists()
+
+
+# --- gate ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def judged(product, champion, tmp_path):
+    """Build a version with golden cases; return its rows and the file of outside answers."""
+    feedback = {text: product.approve(text, "pos") for text in KNOWN[:12]}
+    rows = list(datasets.rows(product.version()))
+    return rows, {text: str(row.uuid) for text, row in feedback.items()}, tmp_path / "outputs.jsonl"
+
+
+def write(path, lines):
+    path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    return path
+
+
+def answers(rows, wrong=(), **more):
+    return [
+        {"input": row.input, "output": "neg" if row.input in wrong else row.output} | more
+        for row in rows
+    ]
+
+
+def test_right_answers_from_elsewhere_pass(judged):
+    rows, _, path = judged
+    printed = succeed("gate", "mood", "--outputs", write(path, answers(rows, confidence=1.0)))
+    assert printed.count("passed ") == 5
+    assert "REFUSED" not in printed
+
+
+def test_a_refusal_lists_each_feedback_that_regressed(judged):
+    rows, feedback, path = judged
+    write(path, answers(rows, wrong=feedback))
+    status, printed, _ = run("gate", "mood", "--outputs", path)
+    assert status == 3
+    assert "REFUSED seen_cases" in printed
+    listed = {line.split()[-1] for line in printed.splitlines() if "regressed: feedback" in line}
+    assert listed == set(feedback.values())
+
+
+def test_json_says_the_same_in_one_object(judged):
+    rows, feedback, path = judged
+    write(path, answers(rows, wrong=feedback))
+    status, printed, _ = run("gate", "mood", "--outputs", path, "--json")
+    document = json.loads(printed)
+    assert (status, document["passed"]) == (3, False)
+    gates = {gate["name"]: gate for gate in document["gates"]}
+    assert set(gates["seen_cases"]["details"]["flips"]) == set(feedback.values())
+    for gate in gates.values():
+        assert set(gate) == {"name", "passed", "value", "threshold", "reason", "details"}
+    write(path, answers(rows))
+    passed = json.loads(succeed("gate", "mood", "--outputs", path, "--json"))
+    assert passed["passed"]
+
+
+def test_a_worse_version_is_refused(product, champion):
+    for right, texts in (("neg", KNOWN[:8]), ("pos", KNOWN_BAD[:8])):
+        for text in texts:
+            product.correct(text, right, wrong="pos" if right == "neg" else "neg")
+    settings = {"sources": ["feedback"]}
+    upside_down = Dataset.objects.create(
+        project=product.project, task=product.task, name="upside-down", settings=settings
+    )
+    assert product.train(dataset=upside_down).status == "refused"
+    status, printed, _ = run("gate", "mood", "--version", 2)
+    assert status == 3
+    assert "REFUSED holdout" in printed
+    assert succeed("gate", "mood", "--version", 1)  # it judges, and changes nothing
+    assert ModelAlias.objects.get(name="champion").model_version == champion
+
+
+def test_without_a_dataset_version_it_cannot_judge(product, tmp_path):
+    path = write(tmp_path / "outputs.jsonl", [])
+    sentence = refused("gate", "mood", "--outputs", path, status=2)
+    assert sentence.startswith("Could not judge: The task has no dataset version yet")
+
+
+def test_without_a_holdout_it_cannot_judge(product, tmp_path):
+    product.add(("good soup", "pos"), split="train")
+    product.version()
+    path = write(tmp_path / "outputs.jsonl", [{"input": "good soup", "output": "pos"}])
+    assert "no holdout yet" in refused("gate", "mood", "--outputs", path, status=2)
+
+
+def test_an_unknown_version_cannot_be_judged(product):
+    product.version()
+    sentence = refused("gate", "mood", "--version", 7, status=2)
+    assert sentence == "Could not judge: The task mood has no model version 7."
+
+
+UNREADABLE = {
+    "no JSON": "good",
+    "a list": '["good soup", "pos"]',
+    "a string": '"good soup"',
+    "no output": '{"input": "good soup"}',
+    "a confidence above 1": '{"input": "good soup", "output": "pos", "confidence": 7}',
+    "a confidence in words": '{"input": "good soup", "output": "pos", "confidence": "high"}',
+    "a confidence that is no number": '{"input": "good", "output": "pos", "confidence": NaN}',
+}
+
+
+@pytest.mark.parametrize("text", UNREADABLE.values(), ids=UNREADABLE)
+def test_a_file_that_is_not_lines_of_answers_cannot_be_judged(product, tmp_path, text):
+    product.add(("good soup", "pos"), split="holdout")
+    product.version()
+    path = tmp_path / "outputs.jsonl"
+    path.write_text(text)
+    sentence = refused("gate", "mood", "--outputs", path, status=2)
+    assert "is not lines of input and output" in sentence
+
+
+def test_a_missing_file_or_answer_cannot_be_judged(product, tmp_path):
+    product.add(("good soup", "pos"), ("bad soup", "neg"), split="holdout")
+    product.version()
+    path = tmp_path / "outputs.jsonl"
+    assert "No such file" in refused("gate", "mood", "--outputs", path, status=2)
+    write(path, [{"input": "good soup", "output": "pos"}])
+    assert "no answer to 1 of 2 cases" in refused("gate", "mood", "--outputs", path, status=2)
+
+
+def test_a_line_separator_in_a_text_ends_no_line(product, tmp_path):
+    product.add(("good\u2028soup", "pos"), ("bad soup", "neg"), split="holdout")
+    product.version()
+    path = tmp_path / "outputs.jsonl"
+    lines = [{"input": "good\u2028soup", "output": "pos"}, {"input": "bad soup", "output": "neg"}]
+    path.write_text("\n".join(json.dumps(line, ensure_ascii=False) for line in lines))
+    succeed("gate", "mood", "--outputs", path)
+
+
+# --- trace and rebuild --------------------------------------------------------------------------
+
+
+def test_trace_feedback_shows_its_way_as_a_tree_or_as_json(product):
+    feedback = product.correct(KNOWN[0])
+    version = product.version()
+    printed = succeed("trace", "feedback", feedback.uuid)
+    assert printed.startswith(f"feedback: {feedback.uuid}\nstatus: processed\nexamples\n  - id: ")
+    assert f"dataset_versions\n  - dataset: mood-train\n    version: {version.version}\n" in printed
+    document = json.loads(succeed("trace", "feedback", feedback.uuid, "--json"))
+    assert document["examples"][0]["output"] == "pos"
+    assert document["dataset_versions"][0]["content_hash"] == version.content_hash
+
+
+def test_trace_model_shows_what_it_learned_from(product, champion):
+    printed = succeed("trace", "model", "mood", 1)
+    assert printed.startswith("task: mood\nversion: 1\n")
+    assert "\ndataset_version\n  dataset: mood-train\n" in printed
+    assert "gates\n  - name: holdout\n    passed: True\n" in printed
+    document = json.loads(succeed("trace", "model", "mood", 1, "--json"))
+    assert document["weights_hash"] == champion.weights_hash
+    assert document["aliases"] == ["champion"]
+
+
+def test_trace_of_an_unknown_feedback_says_so(product):
+    unknown = "00000000-0000-4000-8000-000000000000"
+    assert refused("trace", "feedback", unknown) == f"No feedback has the id {unknown}."
+    feedback = product.correct(KNOWN[0])
+    Product("other")
+    assert "No feedback has" in refused("trace", "feedback", feedback.uuid, "--project", "other")
+    assert "invalid UUID" in refused("trace", "feedback", "seven")
+
+
+def test_rebuild_says_same(product, champion):
+    for words in (("dataset", "mood-train", 1), ("model", "mood", 1)):
+        recorded, rebuilt, verdict = succeed("rebuild", *words).splitlines()
+        assert recorded.split()[1] == rebuilt.split()[1]
+        assert verdict == "The hash is the same."
+
+
+def test_rebuild_tells_a_changed_row(product, champion):
+    """Nothing in the code can change an example; somebody with the database's password can."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE feedback_example SET output = '\"neg\"' WHERE id ="
+            " (SELECT min(id) FROM feedback_example WHERE split = 'train')"
+        )
+        assert cursor.rowcount == 1
+    for words in (("dataset", "mood-train", 1), ("model", "mood", 1)):
+        assert refused("rebuild", *words) == "The hash is not the same."
+
+
+def test_rebuild_of_a_version_that_is_not_ready_says_so(product):
+    datasets.request_version(product.dataset)
+    assert refused("rebuild", "dataset", "mood-train", 1) == "mood-train v1 is building."
+
+
+# --- import_examples ----------------------------------------------------------------------------
+
+ROWS = [{"Text": 'the "good" soup', "Mood": "pos"}, {"Text": "bad soup", "Mood": "neg"}]
+COLUMNS = ("--input", "Text", "--output", "Mood")
+
+
+def jsonl(path, rows):
+    write(path, rows)
+
+
+def tsv(path, rows):
+    lines = ["\t".join(rows[0])] + ["\t".join(row.values()) for row in rows]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8-sig")
+
+
+def csv(path, rows):
+    doubled = [[value.replace('"', '""') for value in row.values()] for row in rows]
+    lines = [",".join(rows[0])] + [",".join(f'"{value}"' for value in row) for row in doubled]
+    path.write_text("\r\n".join(lines) + "\r\n")
+
+
+def parquet(path, rows):
+    pq.write_table(pa.Table.from_pylist(rows), path)
+
+
+FORMATS = {"jsonl": jsonl, "tsv": tsv, "csv": csv, "parquet": parquet}
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Return a maker of a file of starting data, in any format."""
+
+    def make(ending="jsonl", rows=ROWS):
+        path = tmp_path / f"rows.{ending}"
+        FORMATS[ending](path, rows)
+        return path
+
+    return make
+
+
+def imported():
+    return set(Example.objects.values_list("input", "output"))
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_every_format_is_read(product, file, ending):
+    printed = succeed("import_examples", file(ending), "--task", "mood", *COLUMNS)
+    assert printed == "Imported 2 examples into mood.\n"
+    assert imported() == {('the "good" soup', "pos"), ("bad soup", "neg")}
+    assert set(Example.objects.values_list("source", flat=True)) == {"import"}
+
+
+@pytest.mark.parametrize("split", ["train", "holdout"])
+def test_all_rows_go_to_the_split_that_is_named(product, file, split):
+    succeed("import_examples", file(), "--task", "mood", *COLUMNS, "--split", split)
+    assert set(Example.objects.values_list("split", flat=True)) == {split}
+
+
+def test_without_a_split_the_input_decides(product, file):
+    rows = [{"Text": f"soup {number}", "Mood": "pos"} for number in range(40)]
+    succeed("import_examples", file(rows=rows), "--task", "mood", *COLUMNS)
+    assert {text: side_of(text) for text in (row["Text"] for row in rows)} == dict(
+        Example.objects.values_list("input", "split")
+    )
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_a_missing_column_is_named(product, file, ending):
+    words = ("--task", "mood", "--input", "Text", "--output", "Label")
+    assert refused("import_examples", file(ending), *words).endswith("has no column 'Label'.")
+    assert imported() == set()
+
+
+@pytest.mark.django_db
+def test_an_import_into_an_unknown_task_is_refused(file):
+    sentence = refused("import_examples", file(), "--task", "mood", *COLUMNS)
+    assert sentence == "There is no task mood."
+
+
+def test_an_import_goes_to_the_project_that_is_named(product, file):
+    other = Product("other")
+    words = ("import_examples", file(), "--task", "mood", *COLUMNS)
+    assert "choose one with --project" in refused(*words)
+    succeed(*words, "--project", "other")
+    assert set(Example.objects.values_list("task", flat=True)) == {other.task.pk}
+
+
+BAD_ROWS = {
+    "an unknown label": {"Text": "so so", "Mood": "so-so"},
+    "no text": {"Text": " ", "Mood": "pos"},
+    "no label": {"Text": "so so", "Mood": ""},
+}
+
+
+@pytest.mark.parametrize("row", BAD_ROWS.values(), ids=BAD_ROWS)
+@pytest.mark.parametrize("ending", FORMATS)
+def test_a_bad_row_imports_nothing(product, file, ending, row):
+    sentence = refused("import_examples", file(ending, [*ROWS, row]), "--task", "mood", *COLUMNS)
+    assert "Item 2: " in sentence
+    assert sentence.endswith("Nothing was imported.")
+    assert imported() == set()
+
+
+UNFIT = {
+    "cut.jsonl": b'{"Text": "good"',
+    "list.jsonl": b'["good", "pos"]',
+    "nul.jsonl": b'{"Text": "a\\u0000b", "Mood": "pos"}',
+    "half.jsonl": b'{"Text": "a\\ud800b", "Mood": "pos"}',
+    "latin.csv": b"Text,Mood\nna\xefve,pos\n",
+    "nul.csv": b"Text,Mood\na\0b,pos\n",
+    "short.csv": b"Text,Mood\ngood\n",
+    "long.csv": b"Text,Mood\n" + b"x" * 200_000 + b",pos\n",
+    "nothing.parquet": b"",
+    "rows.xlsx": b"",
+}
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_a_file_that_cannot_be_used_ends_in_a_sentence(product, tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(UNFIT[name])
+    sentence = refused("import_examples", path, "--task", "mood", *COLUMNS)
+    assert sentence.startswith(str(path))
+    assert imported() == set()
+
+
+def test_a_missing_file_ends_in_a_sentence(product, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    assert "No such file" in refused("import_examples", path, "--task", "mood", *COLUMNS)
+
+
+def test_what_was_imported_is_redacted(product, file):
+    rows = [{"Text": "good soup, ann@example.org", "Mood": "pos"}]
+    succeed("import_examples", file(rows=rows), "--task", "mood", *COLUMNS)
+    assert "ann@example.org" not in str(imported())
+
+
+def test_what_is_learned_from_feedback_is_traced_to_the_same_model(product, champion):
+    feedback = processed(product.react(product.show(KNOWN[0], "pos"), "up"))
+    succeed("train", "mood")
+    document = json.loads(succeed("trace", "feedback", feedback.uuid, "--json"))
+    assert [model["version"] for model in document["models"]] == [2]
