@@ -5,7 +5,6 @@ python -m benchmarks.loop [--reviews FILE.tsv] [--seeds 5]
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -40,8 +39,8 @@ def run(seed: int, reviews: Path | None, folder: str) -> dict[str, Any]:
     command = [sys.executable, "manage.py", "demo", "--json", "--seed", str(seed)]
     if reviews is not None:
         command += ["--reviews", str(reviews.absolute())]
-    environment = os.environ | {"EMEND_DATA_DIR": folder}
-    ended = subprocess.run(command, cwd=HOUSE, env=environment, check=True, capture_output=True)
+    command = ["env", f"EMEND_DATA_DIR={folder}", *command]
+    ended = subprocess.run(command, cwd=HOUSE, check=True, capture_output=True)
     result: dict[str, Any] = json.loads(ended.stdout)
     result["relative_gain"] = result["accuracy_after"] / result["accuracy_before"] - 1
     print(f"seed {seed}: " + ", ".join(f"{name} {result[name]:.3f}" for name in RATIOS), flush=True)

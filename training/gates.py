@@ -17,7 +17,6 @@ from training.models import CHALLENGER, CHAMPION, GateResult, ModelAlias, ModelV
 from training.statistics import PairedDifference, paired_difference
 
 MARGIN = -0.02  # the challenger's interval may not lie below the champion by more than this
-LISTED_FLIPS = 100
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ def _flips(contest: Contest, chosen: NDArray[np.bool_]) -> list[str | None]:
     if contest.champion is None:
         return []
     lost = chosen & contest.champion.correct & ~contest.challenger.correct
-    return _ids(contest, lost)[:LISTED_FLIPS]
+    return _ids(contest, lost)
 
 
 def _ids(contest: Contest, chosen: NDArray[np.bool_]) -> list[str | None]:

@@ -93,8 +93,8 @@ def test_it_works(command):
     for name in (
         "postgres",
         "redis",
-        "celery -A config worker",
-        "celery -A config beat",
+        "-A config worker",
+        "-A config beat",
         "granian",
     ):
         assert name in running

@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from feedback.models import Example
-from tests.training.builders import BAD, GOOD, Product, processed, sentences, side_of
+from tests.training.builders import BAD, GOOD, Product, sentences, side_of
 from training import datasets, rollouts
 from training.models import Dataset, DatasetVersion, ModelAlias, Rollout, Run
 
@@ -123,9 +123,8 @@ def test_build_dataset_builds_those_before_it_first(product):
     assert waiting.status == "ready"
 
 
-def test_a_build_that_cannot_be_is_told(product):
+def test_a_version_that_kept_killing_its_worker_holds_up_no_later_one(product):
     version = datasets.request_version(product.dataset)
-    # Two versions whose worker died three times: this one and the one that the command requests.
     DatasetVersion.objects.filter(pk=version.pk).update(attempts=3)
     succeed("build_dataset", "mood-train")
     version.refresh_from_db()
@@ -499,10 +498,3 @@ def test_what_was_imported_is_redacted(product, file):
     rows = [{"Text": "good soup, ann@example.org", "Mood": "pos"}]
     succeed("import_examples", file(rows=rows), "--task", "mood", *COLUMNS)
     assert "ann@example.org" not in str(imported())
-
-
-def test_what_is_learned_from_feedback_is_traced_to_the_same_model(product, champion):
-    feedback = processed(product.react(product.show(KNOWN[0], "pos"), "up"))
-    succeed("train", "mood")
-    document = json.loads(succeed("trace", "feedback", feedback.uuid, "--json"))
-    assert [model["version"] for model in document["models"]] == [2]

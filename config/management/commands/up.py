@@ -158,12 +158,12 @@ def _services(host: str, port: int) -> Iterator[Service]:
         "PYTHONUNBUFFERED": "1",
     }
     python = [*dying_with_parent(signal.SIGTERM), sys.executable, "-m"]
-    celery = [*python, "celery", "-A", "config"]
+    celery = [*python, "celery", "--quiet", "-A", "config"]
     for name, (queues, processes) in WORKERS.items() if settings.REDIS_URL else ():
-        worker = [*celery, "worker", "-Q", queues, "-c", f"{processes}", "-l", "INFO"]
+        worker = [*celery, "worker", "-Q", queues, "-c", f"{processes}", "-l", "WARNING"]
         worker += ["--without-gossip", "--without-mingle", "-n", f"{secrets.token_hex(4)}@%h"]
         yield Service(name, worker, environment, grace_seconds=30)
-    beat = [*celery, "beat", "-S", "config.beat.BellScheduler", "-l", "INFO"]
+    beat = [*celery, "beat", "-S", "config.beat.BellScheduler", "-l", "WARNING"]
     yield Service("beat", beat, environment)
     web = [
         *python,
