@@ -7,6 +7,7 @@ own. Nothing is lost, because what is to be done stands in rows, never in messag
 
 import logging
 import threading
+import time
 from queue import SimpleQueue
 from typing import Any, cast
 
@@ -35,6 +36,7 @@ class BellScheduler(Scheduler):
         self.session: object = None  # the database session that holds the scheduler's lock
         self.bells: SimpleQueue[ScheduleEntry] = SimpleQueue()
         self.ringing: set[str] = set()
+        self.waiting_since: dict[str, float] = {}
         self.standing_in: set[str] = set()
         if self.has_broker:
             threading.Thread(target=self._send_bells, name="bells", daemon=True).start()
@@ -51,7 +53,11 @@ class BellScheduler(Scheduler):
             connection.close()
             return
         if waiting is None:
+            self.waiting_since.pop(task.name, None)
             return
+        # A task that cannot tell how long says 0: then it is as long as we have known.
+        since = self.waiting_since.setdefault(task.name, time.monotonic())
+        waiting = waiting or time.monotonic() - since
         if self.has_broker and task.name not in self.ringing:
             self.ringing.add(task.name)
             self.bells.put(entry)
@@ -101,8 +107,8 @@ class BellScheduler(Scheduler):
                     return
             logger.info("beat.standing_in task=%s", task.name)
             task.run()
-        except Error:
-            logger.warning("beat.database_unavailable")
+        except Exception:  # the outermost edge of this worker: the rows tell what is left
+            logger.exception("beat.work_failed task=%s", task.name)
         finally:
             connection.close()  # and with the session, its lock
             self.standing_in.discard(task.name)

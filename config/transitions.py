@@ -7,11 +7,6 @@ from django.db import migrations
 Transitions = Mapping[str, frozenset[str]]  # a status -> the statuses that may follow it
 
 
-def sources(transitions: Transitions, target: str) -> list[str]:
-    """Return the statuses from which `target` may be reached, for `WHERE status = ANY(...)`."""
-    return sorted(status for status, following in transitions.items() if target in following)
-
-
 def guard_status(table: str, pairs: Iterable[str]) -> migrations.RunSQL:
     """Return the migration by which PostgreSQL refuses every change but `pairs` ("a>b")."""
     arguments = ", ".join(f"'{pair}'" for pair in sorted(pairs))

@@ -65,7 +65,7 @@ def capture_inference(*, key: ApiKey, body: InferenceBody, sent: object) -> tupl
             parent = find_inference(key.project, body.parent_inference, "/parent_inference")
         inference = build_inference(task, body.input, body.output, body)
         inference.confidence = body.confidence
-        inference.model_version = body.model_version
+        inference.model_version = Redactor(task).clean(body.model_version)
         inference.parent = parent
         if body.target is not None:
             inference.target_type, inference.target_id = body.target.type, body.target.id
@@ -81,14 +81,18 @@ def build_inference(task: Task, input_: JSON, output: JSON, body: SentBody) -> I
     if problems:
         raise malformed_content("/output", problems)
     redactor = Redactor(task)
-    clean_input = redactor.clean(input_)
+    inference = redacted_inference(redactor, input_)
+    inference.output = redactor.clean_output(output)
+    inference.metadata = redactor.clean(body.metadata)
+    inference.redactions = redactor.found
+    return inference
+
+
+def redacted_inference(redactor: "Redactor", input_: JSON) -> Inference:
+    """Return the row of a checked input, which has no output yet."""
+    clean = redactor.clean(input_)
     return Inference(
-        task=task,
-        input=clean_input,
-        output=redactor.clean_output(output),
-        input_hash=content_hash(clean_input),
-        metadata=redactor.clean(body.metadata),
-        redactions=redactor.found,
+        task=redactor.task, input=clean, input_hash=content_hash(clean), redactions=redactor.found
     )
 
 

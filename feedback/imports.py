@@ -8,7 +8,6 @@ from django.db import transaction
 from config.errors import Malformed, Problem
 from feedback.capture import build_inference, require_free_disk
 from feedback.models import Example, Task
-from feedback.normalise import split_of
 from feedback.serializers import SentBody
 
 BATCH_ROWS = 2_000
@@ -20,8 +19,9 @@ def import_examples(
 ) -> int:
     """Store pairs of input and output as examples; return how many.
 
-    They are checked and redacted like any inference. Without `split` ("train" or "holdout") the
-    input's hash decides. Raises Malformed with the place of the first bad pair, and stores none.
+    They are checked and redacted like any inference. `split` ("train" or "holdout") holds for
+    inputs that the task does not know yet; without it the input's hash decides. Raises Malformed
+    with the place of the first bad pair, and stores none.
     """
     require_free_disk()
     made = Example.objects.bulk_create(
@@ -45,5 +45,5 @@ def _example(task: Task, number: int, pair: tuple[Any, Any], split: str | None) 
         output=parts.output,
         input_hash=input_hash,
         base_weight=1.0,
-        split=split or split_of(input_hash),
+        split=Example.objects.side_of(task, input_hash, wish=split),
     )

@@ -255,4 +255,7 @@ class Example(models.Model):
                 fields=["inference"], name="one_silent_example", condition=Q(source="silence")
             ),
         ]
-        indexes = [models.Index(fields=["task", "created_at"], name="example_by_task")]
+        indexes = [
+            models.Index(fields=["task", "created_at"], name="example_by_task"),
+            models.Index(fields=["task", "input_hash"], name="example_by_input"),
+        ]

@@ -12,13 +12,11 @@ from datetime import timedelta
 from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from config.errors import EmendError
 from feedback.errors import ExampleRefused, WorkerDied
 from feedback.modalities.base import ExampleDraft
 from feedback.models import Example, Feedback, Inference, Review, Status, Task
-from feedback.normalise import split_of
 from feedback.signals import SIGNALS
 
 BATCH_ROWS = 200
@@ -29,8 +27,8 @@ DRAIN_SECONDS = 20
 
 def waiting_seconds(queue: str) -> float | None:
     """Return how long the oldest ready row of the queue has waited; None if there is none."""
-    oldest = Feedback.objects.ready(queue).values_list("ready_at", flat=True).first()
-    return None if oldest is None else (timezone.now() - oldest).total_seconds()
+    oldest = Feedback.objects.ready(queue).annotate(waited=Now() - F("ready_at")).first()
+    return None if oldest is None else float(oldest.waited.total_seconds())
 
 
 def process_queue(queue: str) -> int:
@@ -60,7 +58,8 @@ def claim(queue: str) -> dict[int, int]:
     Feedback.objects.filter(number__in=spent).update(status=Status.FAILED, error=WorkerDied.code)
     fresh = [number for number, attempts in rows if attempts == 0]
     tried = [number for number, attempts in rows if 0 < attempts < MAX_ATTEMPTS]
-    chosen = fresh or tried[:1]
+    # In the order of their time: neither kind may keep the other waiting.
+    chosen = tried[:1] if rows and rows[0][1] else fresh
     Feedback.objects.filter(number__in=chosen).update(
         attempts=F("attempts") + 1, ready_at=Now() + timedelta(seconds=LEASE_SECONDS)
     )
@@ -134,7 +133,7 @@ def _example(feedback: Feedback, review: Review | None, draft: ExampleDraft) -> 
         is_pinned=review is not None and review.is_pinned,
         input_hash=bytes(feedback.input_hash),
         base_weight=SIGNALS[feedback.signal].weight,
-        split=split_of(bytes(feedback.input_hash)),
+        split=Example.objects.side_of(feedback.task, bytes(feedback.input_hash)),
         review_history_id=None if review is None else review.history.latest().pk,
     )
 
@@ -147,7 +146,7 @@ def add_silent_examples(task: Task) -> int:
     weight = task.options.silence_weight
     if not weight:
         return 0
-    silent = Inference.objects.silent(task, timezone.now()).filter(examples=None)
+    silent = Inference.objects.silent(task).filter(examples=None)
     made = Example.objects.bulk_create(
         (
             Example(
@@ -158,7 +157,7 @@ def add_silent_examples(task: Task) -> int:
                 output=inference.output,
                 input_hash=bytes(inference.input_hash),
                 base_weight=weight,
-                split=split_of(bytes(inference.input_hash)),
+                split=Example.objects.side_of(task, bytes(inference.input_hash)),
             )
             for inference in silent.iterator(chunk_size=2_000)
         ),

@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
+from feedback.normalise import split_of
 from feedback.signals import SIGNALS
 from privacy.models import DataSubject, Purpose
 
@@ -22,12 +23,12 @@ def _withdrawn(prefix: str) -> Exists:
 
 
 class InferenceQuerySet(models.QuerySet[Any]):
-    def silent(self, task: "Task", as_of: datetime) -> "InferenceQuerySet":
+    def silent(self, task: "Task") -> "InferenceQuerySet":
         """Return answers that nobody reacted to within the task's hours of silence.
 
         Only verified ones: what a publishable key made up no moderator ever sees.
         """
-        shown_by = as_of - timedelta(hours=task.options.silence_hours)
+        shown_by = Now() - timedelta(hours=task.options.silence_hours)
         return self.filter(task=task, created_at__lte=shown_by, feedback=None, is_verified=True)
 
 
@@ -44,10 +45,22 @@ class FeedbackQuerySet(models.QuerySet[Any]):
 
 
 class ExampleQuerySet(models.QuerySet[Any]):
+    def side_of(self, task: "Task", input_hash: bytes, wish: str | None = None) -> str:
+        """Return the side of the split for an input: no input that is known ever changes sides.
+
+        A new one goes where `wish` ("train" or "holdout") says, else where its hash says.
+        """
+        known = self.filter(task=task, input_hash=input_hash).order_by("pk")
+        first: str | None = known.values_list("split", flat=True).first()
+        return first or wish or split_of(input_hash)
+
     def permitted(self) -> "ExampleQuerySet":
-        """Return examples whose person (if any) has not withdrawn consent to training."""
-        return self.exclude(Q(feedback__isnull=False) & _withdrawn("feedback__")).exclude(
-            Q(source="silence") & _withdrawn("inference__")
+        """Return examples of which nobody, who wrote or was answered, has withdrawn consent."""
+        of_feedback = Q(feedback__isnull=False)
+        return (
+            self.exclude(of_feedback & _withdrawn("feedback__"))
+            .exclude(of_feedback & _withdrawn("feedback__inference__"))
+            .exclude(Q(source="silence") & _withdrawn("inference__"))
         )
 
     def trainable(self, *, as_of: datetime) -> "ExampleQuerySet":

@@ -34,9 +34,13 @@ def accept(
     locked = _locked(feedback)
     if corrected is not None:
         corrected = _checked(locked, corrected)
-    _reopen(locked)
+    elif locked.corrected is not None:
+        _checked(locked, locked.corrected)  # it was refused for not being an output, perhaps
+    if locked.status != Status.FAILED:
+        _reopen(locked)
     locked.move_to(Status.PENDING)
     locked.attempts = 0
+    locked.error = ""
     locked.ready_at = Now()
     _remember(locked, f"accept by {by}")
     review = _decide(locked, Decision.ACCEPT, by, reason)
@@ -97,6 +101,9 @@ def _reopen(feedback: Feedback) -> None:
 def _checked(feedback: Feedback, corrected: Any) -> Any:
     redacted = Redactor(feedback.task).clean_output(corrected)
     problems = feedback.task.kind.validate_output(redacted, labels=feedback.task.labels)
+    if redacted == feedback.original:
+        detail = "That is what the model said: if it was right, reject the feedback."
+        problems = [Problem("", "feedback.no_change", detail)]
     if problems:
         placed = [Problem("/corrected", p.code, p.detail) for p in problems]
         raise ReviewInvalid(errors=placed)

@@ -11,10 +11,12 @@ class TaskSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_o
         int, Meta(ge=1, le=65_536, description="Longest text of an input, output or correction.")
     ] = 10_000
     phone_regions: Annotated[
-        list[str], Meta(description="Countries (ISO 3166) whose local phone numbers are redacted.")
+        list[Annotated[str, Meta(pattern="^[A-Z]{2}$")]],
+        Meta(description="Countries (ISO 3166) whose local phone numbers are redacted."),
     ] = []
     silence_hours: Annotated[
-        float, Meta(gt=0, description="Hours without reaction after which an answer counts.")
+        float,
+        Meta(gt=0, le=87_600, description="Hours without reaction after which an answer counts."),
     ] = 24.0
     silence_weight: Annotated[
         float, Meta(ge=0, le=1, description="Weight of a silent answer in training; 0 is off.")
@@ -23,5 +25,5 @@ class TaskSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_o
         float, Meta(gt=0, le=0.5, description="Share of users that a canary serves.")
     ] = 0.1
     canary_outcomes: Annotated[
-        int, Meta(ge=1, description="Canary answers with a reaction before it may become full.")
-    ] = 50
+        int, Meta(ge=1, description="People who reacted to a canary before it becomes full.")
+    ] = 700

@@ -82,16 +82,21 @@ class TaskView(APIView):
 
     @documented(body=TaskChange, answer="The changed task.")
     def patch(self, request: KeyRequest, slug: str) -> Response:
-        task = task_of(request, slug)
-        kept = task.settings
         body = read(request.data, TaskChange)
-        for name in body.__struct_fields__:
-            value = getattr(body, name)
-            if value is not UNSET:
-                setattr(task, name, value)
-        task.settings = kept | _given_settings(request)
-        _check_labels(task.modality, task.labels)
-        task.save()
+        with transaction.atomic():
+            found = Task.objects.select_for_update().filter(project=request.auth.project, slug=slug)
+            if (task := found.first()) is None:
+                raise NotFound
+            kept = task.settings
+            for name in body.__struct_fields__:
+                value = getattr(body, name)
+                if value is not UNSET:
+                    setattr(task, name, value)
+            task.settings = kept | _given_settings(request)
+            if body.retrain_every_hours is not UNSET:
+                task.next_retrain_at = None  # the scheduler counts from now
+            _check_labels(task.modality, task.labels)
+            task.save()
         return Response(task_document(task))
 
 
@@ -304,6 +309,8 @@ class ReviewView(APIView):
     def post(self, request: KeyRequest, feedback_id: UUID) -> Response:
         body = read(request.data, ReviewBody)
         row = feedback_of(request, feedback_id)
+        if body.decision != "accept" and (body.corrected is not UNSET or body.pinned):
+            raise malformed("/decision", "Only what is accepted has a correction or is pinned.")
         if body.decision == "accept":
             corrected = None if body.corrected is UNSET else body.corrected
             review.accept(

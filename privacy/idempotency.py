@@ -4,15 +4,19 @@ import hashlib
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 from django.conf import settings
 from django.db import connection, transaction
+from django.utils import timezone
 
 from config.celery import lock_key
 from config.errors import IdConflict, IdempotencyMismatch
 from privacy.models import IdempotencyKey, Project
+
+KEPT = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,9 @@ def answer_once(
             if not cursor.fetchone()[0]:
                 raise IdConflict("The first request with this Idempotency-Key is still running.")
         known = IdempotencyKey.objects.filter(project=project, key_digest=key_digest).first()
+        if known is not None and known.created_at < timezone.now() - KEPT:
+            known.delete()
+            known = None
         if known is None:
             new = answer()
             IdempotencyKey.objects.create(

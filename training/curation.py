@@ -78,6 +78,8 @@ def _hashes_by_id(examples: ExampleQuerySet) -> dict[int, bytes]:
 def _eligible(dataset: Dataset, as_of: datetime) -> ExampleQuerySet:
     """Return the task's trainable examples; silence proves nothing, so it is not held out."""
     examples = Example.objects.filter(task=dataset.task).trainable(as_of=as_of)
+    if dataset.task.labels:  # a label may have been taken from the task since
+        examples = examples.filter(output__in=dataset.task.labels)
     if not dataset.task.options.silence_weight:  # switched off since it was counted
         return examples.exclude(source="silence")
     return examples.exclude(source="silence", split="holdout")

@@ -46,8 +46,11 @@ class Row:
 
 def default_dataset(task: Task) -> Dataset:
     """Return the dataset that the task's retrains use; makes it where there is none."""
+    name = f"{task.slug}-train"
+    if Dataset.objects.filter(project=task.project, name=name).exclude(task=task).exists():
+        name = f"{task.slug}-train-{task.pk}"  # somebody gave that name to another task's dataset
     dataset, _ = Dataset.objects.get_or_create(
-        project=task.project, name=f"{task.slug}-train", defaults={"task": task}
+        project=task.project, name=name, defaults={"task": task}
     )
     return dataset
 
@@ -197,7 +200,7 @@ def _feedback_source(version: DatasetVersion) -> dict[str, Any]:
     inside = Example.objects.filter(memberships__in=Membership.objects.of_version(version))
     of_feedback = inside.filter(feedback__isnull=False)
     added = of_feedback.filter(memberships__since_version=version.version)
-    ids = added.order_by("feedback__number").values_list("feedback__uuid", flat=True)
+    ids = added.order_by("feedback__number").values_list("feedback__uuid", flat=True).distinct()
     return {
         "count": of_feedback.values("feedback").distinct().count(),
         **curation.feedback_counts(inside),
@@ -217,21 +220,30 @@ def rows(version: DatasetVersion, *, split: str | None = None) -> Iterator[Row]:
     members = Membership.objects.of_version(version).permitted().rows()
     if split is not None:
         members = members.filter(example__split=split)
-    fields = members.annotate(feedback_uuid=F("example__feedback__uuid")).select_related("example")
-    for member in fields.iterator(CHUNK_ROWS):
-        example = member.example
-        yield Row(
-            input=example.input,
-            output=example.output,
-            rejected_output=example.rejected_output,
-            weight=example.base_weight,
-            split=example.split,
-            case=example.case,
-            is_pinned=example.is_pinned,
-            source=example.source,
-            signal=example.signal,
-            feedback_id=None if member.feedback_uuid is None else str(member.feedback_uuid),
-        )
+    for member in members.select_related("example__feedback").iterator(CHUNK_ROWS):
+        yield _row(member.example)
+
+
+def pinned_rows(task: Task) -> list[Row]:
+    """Return the cases that moderators pinned, whatever a dataset's settings leave out."""
+    pinned = Example.objects.filter(task=task, is_pinned=True, superseded_at=None)
+    current = pinned.filter(feedback__status="processed").permitted().order_by("pk")
+    return [_row(example) for example in current.select_related("feedback")]
+
+
+def _row(example: Example) -> Row:
+    return Row(
+        input=example.input,
+        output=example.output,
+        rejected_output=example.rejected_output,
+        weight=example.base_weight,
+        split=example.split,
+        case=example.case,
+        is_pinned=example.is_pinned,
+        source=example.source,
+        signal=example.signal,
+        feedback_id=None if example.feedback is None else str(example.feedback.uuid),
+    )
 
 
 def rebuild(version: DatasetVersion) -> str:

@@ -69,6 +69,12 @@ class NothingToRollBack(EmendError):
     title = "No earlier champion is known"
 
 
+class AlreadyChampion(EmendError):
+    code = "training.already_champion"
+    status = 409
+    title = "This version serves everybody already"
+
+
 class RolloutRunning(EmendError):
     code = "training.rollout_running"
     status = 409

@@ -1,6 +1,7 @@
 """Long work is held by a lease that a heartbeat renews: a dead worker's work is taken over."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -16,6 +17,7 @@ from training.models import Leased
 LEASE_SECONDS = 30
 BEAT_SECONDS = 10
 MAX_ATTEMPTS = 3
+LONGEST_SECONDS = 6 * 3600  # work that hangs is taken over in the end
 Row = TypeVar("Row", bound=Leased)
 
 
@@ -45,8 +47,10 @@ def heartbeat(row: Leased) -> Iterator[None]:
     is_over = threading.Event()
     held = type(row)._default_manager.filter(pk=row.pk, attempts=row.attempts)
 
+    ends_at = time.monotonic() + LONGEST_SECONDS
+
     def beat() -> None:
-        while not is_over.wait(BEAT_SECONDS):
+        while not is_over.wait(BEAT_SECONDS) and time.monotonic() < ends_at:
             try:
                 held.update(lease_until=Now() + timedelta(seconds=LEASE_SECONDS))
             except Error:

@@ -21,8 +21,10 @@ def of_feedback(feedback: Feedback) -> dict[str, Any]:
     Each example tells the decision under which it was admitted, even if that was revised since.
     """
     examples = list(Example.objects.filter(feedback=feedback).order_by("pk"))
-    memberships = Membership.objects.filter(example__in=examples).select_related("dataset")
-    versions = _versions(list(memberships))
+    memberships = list(
+        Membership.objects.filter(example__in=examples).select_related("dataset").order_by("pk")
+    )
+    versions = _versions(memberships)
     models = list(
         ModelVersion.objects.filter(run__dataset_version__in=versions)
         .select_related("run", "task")
@@ -32,7 +34,7 @@ def of_feedback(feedback: Feedback) -> dict[str, Any]:
     return {
         "feedback": str(feedback.uuid),
         "status": feedback.status,
-        "examples": [_example_document(example) for example in examples],
+        "examples": [_example_document(example, memberships) for example in examples],
         "dataset_versions": [
             {"dataset": v.name, "version": v.version, "content_hash": v.content_hash}
             for v in versions
@@ -55,7 +57,7 @@ def _versions(memberships: list[Membership]) -> list[DatasetVersion]:
     return list(ready.order_by("name", "version"))
 
 
-def _example_document(example: Example) -> dict[str, Any]:
+def _example_document(example: Example, memberships: list[Membership]) -> dict[str, Any]:
     return {
         "id": example.pk,
         "output": example.output,
@@ -64,6 +66,11 @@ def _example_document(example: Example) -> dict[str, Any]:
         "split": example.split,
         "is_current": example.superseded_at is None,
         "decision": _decision(example),
+        "versions": [
+            {"dataset": m.dataset.name, "since": m.since_version, "until": m.until_version}
+            for m in memberships
+            if m.example_id == example.pk
+        ],
     }
 
 

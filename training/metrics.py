@@ -4,23 +4,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-TINY = 1e-15
-
-
-def accuracy(predicted: NDArray[np.generic], actual: NDArray[np.generic]) -> float:
-    """Compute the share of equal entries of two arrays (n,); raises ValueError when empty."""
-    _require_rows(predicted.size)
-    return float(np.mean(predicted == actual))
-
-
-def log_loss(probabilities: Floats, actual: NDArray[np.intp]) -> float:
-    """Compute the mean of -ln(probability of the true class), in nats.
-
-    `probabilities` is (n, classes), `actual` (n,) holds class indices.
-    """
-    _require_rows(actual.size)
-    chosen = probabilities[np.arange(actual.size), actual]
-    return float(-np.mean(np.log(np.maximum(chosen, TINY))))
 
 
 def expected_calibration_error(

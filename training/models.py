@@ -243,12 +243,11 @@ class Rollout(models.Model):
     salt = models.CharField(max_length=32)
     plan = models.JSONField(default=dict)
     evidence = models.JSONField(default=dict)
-    seen_feedback = models.BigIntegerField(default=0)
     next_look_at = models.DateTimeField(db_default=Now())
     decision = models.CharField(max_length=300, default="")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     _change_reason: str  # simple_history writes it into the history row
-    history = HistoricalRecords(excluded_fields=["evidence", "seen_feedback", "next_look_at"])
+    history = HistoricalRecords(excluded_fields=["evidence", "next_look_at"])
 
     class Meta:
         constraints = [

@@ -8,18 +8,27 @@ from typing import Annotated, Any
 
 import msgspec
 from django.db import IntegrityError, transaction
-from django.db.models import Count, F, Max, Q
+from django.db.models import F
 from django.db.models.functions import Now
 
 from feedback.models import Feedback, Task
 from feedback.signals import SIGNALS
-from training.errors import NoModel, NothingToRollBack, NotPassed, RolloutRunning
+from training.errors import (
+    AlreadyChampion,
+    NoModel,
+    NothingToRollBack,
+    NotPassed,
+    RolloutRunning,
+)
 from training.gates import champion_of
-from training.models import CHALLENGER, CHAMPION, ModelAlias, ModelVersion, Prediction, Rollout
-from training.statistics import HarmMonitor
+from training.models import CHALLENGER, CHAMPION, ModelAlias, ModelVersion, Rollout
+from training.statistics import Counts, HarmMonitor
 
 logger = logging.getLogger(__name__)
 LOOK_SECONDS = 5
+ROLLED_BACK = "rolled back from"  # begins the reason in the alias's history
+EXPLICIT = [name for name, signal in SIGNALS.items() if signal.is_explicit]
+BAD = ["down", "correction", "edited"]
 
 
 class Plan(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -51,19 +60,28 @@ def _lock(task: Task) -> None:
 
 
 def rollback(task: Task) -> ModelAlias:
-    """Serve the champion before this one again; an earlier rollback is never undone by a later."""
+    """Serve the champion before this one again; raises NoModel, NothingToRollBack."""
     with transaction.atomic():
         _lock(task)
         alias = ModelAlias.objects.filter(task=task, name=CHAMPION).first()
         if alias is None:
             raise NoModel
-        number = alias.model_version.version
-        earlier = alias.history.filter(model_version__version__lt=number)
-        record = earlier.order_by("-history_date", "-history_id").first()
-        if record is None:
+        reigns = _reigns(alias)
+        if len(reigns) < 2:
             raise NothingToRollBack
         _end_canary(task, "the champion was rolled back")
-        return _point(record.model_version, f"rolled back from v{number}")
+        return _point(reigns[-2], f"{ROLLED_BACK} v{reigns[-1].version}")
+
+
+def _reigns(alias: ModelAlias) -> list[ModelVersion]:
+    """Return the champions that a rollback may return to, the present one last."""
+    reigns: list[ModelVersion] = []
+    for record in alias.history.select_related("model_version").order_by("history_id"):
+        if (record.history_change_reason or "").startswith(ROLLED_BACK):
+            reigns.pop()
+        else:
+            reigns.append(record.model_version)
+    return reigns
 
 
 def _point(model_version: ModelVersion, reason: str) -> ModelAlias:
@@ -97,6 +115,8 @@ def start(challenger: ModelVersion, plan: Plan) -> Rollout:
             champion = champion_of(challenger.task)
             if champion is None:
                 raise NoModel("There is no champion to compare with: promote the first model.")
+            if champion == challenger:
+                raise AlreadyChampion
             return Rollout.objects.create(
                 task=challenger.task,
                 challenger=challenger,
@@ -105,7 +125,6 @@ def start(challenger: ModelVersion, plan: Plan) -> Rollout:
                 salt=secrets.token_hex(8),
                 plan=stored,
                 evidence=asdict(HarmMonitor(plan.alpha)),
-                seen_feedback=Feedback.objects.aggregate(newest=Max("number"))["newest"] or 0,
             )
     except IntegrityError:
         raise RolloutRunning from None
@@ -155,14 +174,15 @@ def look_at_due() -> None:
 
 def _look(rollout: Rollout) -> None:
     """Feed the new outcomes to the monitor and decide, if the plan lets this be automatic."""
-    newest = Feedback.objects.aggregate(newest=Max("number"))["newest"] or 0
-    counts = outcomes(rollout, after=rollout.seen_feedback, upto=newest)
+    totals = outcomes(rollout)
     monitor = HarmMonitor(**_restored(rollout.evidence))
-    monitor.update(champion=counts[CHAMPION], challenger=counts[CHALLENGER])
+    monitor.update(
+        champion=_new(totals[CHAMPION], monitor.seen_champion, monitor.waiting_champion),
+        challenger=_new(totals[CHALLENGER], monitor.seen_challenger, monitor.waiting_challenger),
+    )
+    next_look_at = Now() + timedelta(seconds=LOOK_SECONDS)
     Rollout.objects.filter(pk=rollout.pk).update(
-        evidence=asdict(monitor),
-        seen_feedback=newest,
-        next_look_at=Now() + timedelta(seconds=LOOK_SECONDS),
+        evidence=asdict(monitor), next_look_at=next_look_at
     )
     if not rollout.plan["automatic"]:
         return
@@ -170,9 +190,9 @@ def _look(rollout: Rollout) -> None:
         said = f"evidence of harm {monitor.e_value:.1f} reached {1 / monitor.alpha:.0f}"
         abort(rollout, status="rolled_back", why=said)
         return
-    seen = outcomes(rollout)[CHALLENGER][1]
+    seen = totals[CHALLENGER][1]
     if seen >= rollout.plan["minimum_outcomes"]:
-        advance(rollout, why=f"no harm in {seen} canary outcomes")
+        advance(rollout, why=f"no harm among {seen} people who reacted to it")
 
 
 def _restored(evidence: dict[str, Any]) -> dict[str, Any]:
@@ -180,31 +200,38 @@ def _restored(evidence: dict[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in evidence.items()}
 
 
-def outcomes(
-    rollout: Rollout, *, after: int | None = None, upto: int | None = None
-) -> dict[str, tuple[int, int]]:
-    """Return (bad, n) of each arm: answers with an explicit reaction, and those disliked."""
-    explicit = [name for name, signal in SIGNALS.items() if signal.is_explicit]
-    bad = Q(inference__feedback__signal__in=["down", "correction", "edited"])
-    reacted = Q(inference__feedback__signal__in=explicit) & ~Q(
-        inference__feedback__status__in=["rejected", "erased"]
+def _new(total: Counts, seen: Counts, waiting: Counts) -> Counts:
+    """Return what came since the last look; an outcome that a moderator took back stays seen.
+
+    By difference, not by number: rows do not become visible in the order of their numbers.
+    """
+    bad = max(0, total[0] - seen[0] - waiting[0])
+    return bad, max(bad, total[1] - seen[1] - waiting[1])
+
+
+def outcomes(rollout: Rollout) -> dict[str, Counts]:
+    """Return (bad, n) of each arm, one outcome for each person: their first answer reacted to.
+
+    People are what is randomised; counting each of their answers finds harm where there is none.
+    """
+    reactions = (
+        Feedback.objects.filter(inference__prediction__rollout=rollout, signal__in=EXPLICIT)
+        .exclude(status__in=["rejected", "erased"])
+        .order_by("number")
+        .select_related("inference__prediction")
     )
-    if after is not None:
-        reacted &= Q(inference__feedback__number__gt=after)
-    if upto is not None:
-        reacted &= Q(inference__feedback__number__lte=upto)
-    rows = (
-        Prediction.objects.filter(rollout=rollout)
-        .filter(reacted)
-        .values_list("arm")
-        .annotate(
-            n=Count("inference", distinct=True),
-            bad=Count("inference", filter=bad, distinct=True),
-        )
-        .order_by("arm")
-    )
-    counts = {arm: (bad, n) for arm, n, bad in rows}
-    return {arm: counts.get(arm, (0, 0)) for arm in (CHAMPION, CHALLENGER)}
+    first: dict[tuple[str, str], tuple[int, bool]] = {}
+    for reaction in reactions.iterator():
+        answer = reaction.inference
+        person = (answer.prediction.arm, answer.user_id or answer.session_id)
+        number, is_bad = first.get(person, (answer.number, False))
+        if number == answer.number:
+            first[person] = (number, is_bad or reaction.signal in BAD)
+    counts = {CHAMPION: (0, 0), CHALLENGER: (0, 0)}
+    for (arm, _person), (_number, is_bad) in first.items():
+        bad, n = counts[arm]
+        counts[arm] = (bad + is_bad, n + 1)
+    return counts
 
 
 def waiting_seconds() -> float | None:

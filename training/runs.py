@@ -4,6 +4,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
@@ -93,6 +94,7 @@ def train(run: Run, on_progress: Progress = lambda _ratio: None) -> ModelVersion
     run.metrics = {
         "train_rows": len(rows),
         "temperature": classifier.temperature,
+        "environment": import_module(TRAINERS[run.task.modality]).environment(),
         "holdout": evaluation.holdout_summary(scores, cases),
     }
     run.fingerprint = fingerprint(version, run)
@@ -143,21 +145,25 @@ def reading(text: str) -> str:
 
 
 def cases_of(version: DatasetVersion) -> list[Case]:
-    """Return the questions that gates ask: the holdout, and every case that was trained on."""
-    kind = version.dataset.task.kind
-    return [
-        Case(
-            text=reading(kind.text_of(row.input)),
-            output=row.output,
-            split=row.split,
-            case=row.case,
-            is_pinned=row.is_pinned,
-            source=row.source,
-            feedback_id=row.feedback_id,
-        )
-        for row in datasets.rows(version)
-        if row.split == "holdout" or row.case or row.is_pinned
-    ]
+    """Return the questions that gates ask: the holdout, every case trained on, every pinned one."""
+    task = version.dataset.task
+    asked = [row for row in datasets.rows(version) if row.split == "holdout" or row.case]
+    cases = [_case(task, row) for row in asked]
+    known = {case.feedback_id for case in cases if case.is_pinned}
+    missing = [row for row in datasets.pinned_rows(task) if row.feedback_id not in known]
+    return cases + [replace(_case(task, row), split="", case="") for row in missing]
+
+
+def _case(task: Task, row: datasets.Row) -> Case:
+    return Case(
+        text=reading(task.kind.text_of(row.input)),
+        output=row.output,
+        split=row.split,
+        case=row.case,
+        is_pinned=row.is_pinned,
+        source=row.source,
+        feedback_id=row.feedback_id,
+    )
 
 
 def predictor(classifier: LinearClassifier) -> Predictor:
@@ -178,14 +184,20 @@ def load(model_version: ModelVersion) -> LinearClassifier:
 def fingerprint(version: DatasetVersion, run: Run) -> str:
     """Return the identity of what was computed: data, code, config, seed, pinned packages."""
     digest = hashlib.sha256()
-    code = [Path(settings.BASE_DIR) / "training" / name for name in CODE]
+    code = [Path(settings.BASE_DIR) / name for name in CODE]
     for part in (version.content_hash.encode(), *(path.read_bytes() for path in code)):
         digest.update(hashlib.sha256(part).digest())
     digest.update(repr((sorted(run.config.items()), run.seed)).encode())
     return digest.hexdigest()
 
 
-CODE = ["trainers/classification.py", "classifiers.py", "../requirements/base.txt"]
+CODE = [
+    "training/trainers/classification.py",
+    "training/classifiers.py",
+    "feedback/normalise.py",
+    "feedback/modalities/classification.py",
+    "requirements/base.txt",
+]
 
 
 def _register(run: Run, weights_hash: str, artifact_bytes: int) -> ModelVersion:
@@ -235,10 +247,10 @@ def due_tasks() -> QuerySet[Task]:
         .annotate(new_examples=Subquery(new.values("task").annotate(n=Count("pk")).values("n")))
         .filter(new_examples__gte=F("retrain_after_examples"))
     )
-    by_time = Q(next_retrain_at__lte=Now())
-    return Task.objects.filter(by_time | Q(pk__in=by_number.values("pk"))).exclude(
-        runs__status__in=["queued", "running"]
-    )
+    by_time = Q(retrain_every_hours__isnull=False, next_retrain_at__lte=Now())
+    return Task.objects.filter(
+        by_time | Q(pk__in=by_number.values("pk")), modality__in=TRAINERS
+    ).exclude(runs__status__in=["queued", "running"])
 
 
 def unscheduled_tasks() -> QuerySet[Task]:

@@ -1,7 +1,6 @@
 """The bodies of the training endpoints and the documents they answer with."""
 
 from typing import Annotated, Any, Literal
-from uuid import UUID
 
 import msgspec
 from msgspec import Meta
@@ -130,11 +129,10 @@ def rollout_document(rollout: Rollout) -> dict[str, Any]:
 
 
 def served_document(served: Served) -> dict[str, Any]:
-    inference_id: UUID | None = served.inference.uuid if served.inference else None
     return {
-        "inference_id": inference_id,
-        "output": served.output,
-        "confidence": served.confidence,
+        "inference_id": served.inference.uuid if served.is_stored else None,
+        "output": served.inference.output,
+        "confidence": served.inference.confidence,
         "model_version": served.route.model_version.version,
         "arm": served.route.arm,
     }

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from django.db import transaction
 
-from feedback.capture import Redactor, build_inference, check_input, require_free_disk, sign
+from feedback.capture import Redactor, check_input, redacted_inference, require_free_disk, sign
 from feedback.models import Inference, Task
 from feedback.serializers import Body, Identifier, SentBody
 from privacy import consent
@@ -40,12 +40,11 @@ class Route(NamedTuple):
 
 @dataclass(frozen=True)
 class Served:
-    """One answer; without consent to collection it is not stored and has no inference."""
+    """One answer; without consent to collection it is not stored."""
 
-    inference: Inference | None
-    output: Any
-    confidence: float
+    inference: Inference
     route: Route
+    is_stored: bool
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,9 @@ def route(task: Task, unit: str | None) -> Route:
     """Return which version serves `unit` (a user or session): the same unit, the same arm."""
     state = _state(task)
     rollout = state.rollout
-    if rollout is not None and unit and bucket(rollout.salt, unit) < rollout.share:
+    if rollout is None or not unit:  # who cannot be told apart takes no part in the comparison
+        return Route(state.champion, CHAMPION, None)
+    if bucket(rollout.salt, unit) < rollout.share:
         return Route(rollout.challenger, CHALLENGER, rollout)
     return Route(state.champion, CHAMPION, rollout)
 
@@ -101,28 +102,31 @@ def predict(*, key: ApiKey, task: Task, body: PredictBody, sent: object) -> Serv
     The input is redacted first, so that the model sees what it was trained on.
     """
     check_input(task, body.input)
-    clean = Redactor(task).clean(body.input)
+    inference = redacted_inference(Redactor(task), body.input)
     chosen = route(task, body.user_id or body.session_id)
     outputs, confidences = runs.predictor(_classifier(chosen.model_version.weights_hash))(
-        [runs.reading(task.kind.text_of(clean))]
+        [runs.reading(task.kind.text_of(inference.input))]
     )
-    confidence = float(confidences[0]) if confidences is not None else 0.0
-    try:
-        consent.require(key.project, body.user_id)
-    except (OptedOut, NoConsent):
-        return Served(None, outputs[0], confidence, chosen)
-    sender = SentBody(user_id=body.user_id, session_id=body.session_id)
-    require_free_disk()
-    inference = build_inference(task, body.input, outputs[0], sender)
-    inference.confidence = confidence
+    inference.output = outputs[0]
+    inference.confidence = None if confidences is None else float(confidences[0])
     inference.model_version = str(chosen.model_version.version)
+    sender = SentBody(user_id=body.user_id, session_id=body.session_id)
     sign(inference, key, sender, fingerprint(key.project, sent))
-    with transaction.atomic():
-        Inference.objects.bulk_create([inference])
-        Prediction.objects.create(
-            inference=inference,
-            model_version=chosen.model_version,
-            rollout=chosen.rollout,
-            arm=chosen.arm,
-        )
-    return Served(inference, outputs[0], confidence, chosen)
+    try:
+        _store(inference, chosen)
+    except (OptedOut, NoConsent):
+        return Served(inference, chosen, is_stored=False)
+    return Served(inference, chosen, is_stored=True)
+
+
+@transaction.atomic
+def _store(inference: Inference, chosen: Route) -> None:
+    consent.require(inference.project, inference.user_id)
+    require_free_disk()
+    Inference.objects.bulk_create([inference])
+    Prediction.objects.create(
+        inference=inference,
+        model_version=chosen.model_version,
+        rollout=chosen.rollout,
+        arm=chosen.arm,
+    )

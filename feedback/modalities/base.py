@@ -53,13 +53,8 @@ class Modality(Protocol):
 
 
 def examples_of(signal: str, original: JSON, corrected: JSON) -> list[ExampleDraft]:
-    """Draft the example of an act whose output is one value.
-
-    A moderator may uphold the original against a correction: then it is a golden case.
-    """
-    if corrected is not None and corrected != original:
+    """Draft the example of an act whose output is one value."""
+    if corrected is not None:
         return [ExampleDraft(output=corrected, rejected_output=original, case="regression")]
-    case: Case = SIGNALS[signal].case if corrected is None else "golden"
-    if not case:
-        return []
-    return [ExampleDraft(output=original, rejected_output=None, case=case)]
+    case = SIGNALS[signal].case
+    return [ExampleDraft(output=original, rejected_output=None, case=case)] if case else []

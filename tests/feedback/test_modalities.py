@@ -104,10 +104,6 @@ def test_every_signal_is_covered_by_the_contract():
     assert all(0 < signal.weight <= 1 for signal in SIGNALS.values())
 
 
-def test_a_moderator_may_uphold_the_original():
-    assert classification.to_examples("down", "no", "no") == [GOLDEN]
-
-
 def test_problems_are_values():
     assert classification.validate_output("x", labels=[]) == [
         Problem("", "feedback.schema_mismatch", "Not a label of the task.")

@@ -133,11 +133,12 @@ def test_a_row_that_keeps_killing_its_worker_fails_after_three_deaths_alone(shop
     assert_each_once(3)
 
 
-def test_a_row_that_died_waits_for_those_that_did_not(shop):
+def test_rows_that_died_and_those_that_did_not_take_turns(shop):
     shop.correct("ann", "killer")
     processing.claim(QUEUE)
     lose_leases()
     send(shop, range(3))
+    assert len(processing.claim(QUEUE)) == 1  # the older row, alone
     assert len(processing.claim(QUEUE)) == 3
 
 

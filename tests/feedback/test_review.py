@@ -1,5 +1,7 @@
 """What a moderator may decide, what follows, and what of it stays on record."""
 
+from itertools import product
+
 import pytest
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
@@ -88,6 +90,7 @@ def test_only_the_tables_transitions_are_allowed(shop, source, target):
         ("processed", "accept", "pending"),
         ("processed", "reject", "rejected"),
         ("processed", "escalate", "flagged"),
+        ("failed", "accept", "pending"),
     ],
 )
 def test_a_decision_leads_on_and_may_be_revised(shop, status, decision, after):
@@ -96,8 +99,13 @@ def test_a_decision_leads_on_and_may_be_revised(shop, status, decision, after):
     assert shop.post(f"feedback/{row.uuid}/review/", body, 200)["status"] == after
 
 
-@pytest.mark.parametrize("status", ["pending", "failed", "erased"])
-@pytest.mark.parametrize("decision", ["accept", "reject", "escalate"])
+@pytest.mark.parametrize(
+    ("status", "decision"),
+    [
+        *product(["pending", "erased"], ["accept", "reject", "escalate"]),
+        *product(["failed"], ["reject", "escalate"]),
+    ],
+)
 def test_what_is_not_in_anybodys_hands_cannot_be_decided(shop, status, decision):
     row = in_status(shop, status)
     body = {"decision": decision, "moderator": "mo", "reason": "because"}
@@ -159,12 +167,24 @@ def test_a_revised_decision_changes_the_example(shop, flagged):
     review.accept(flagged, by="mo", corrected="neg")
     process()
     assert trainable() == ["neg"]
-    review.accept(flagged, by="lou", corrected="pos")
+    review.reject(flagged, by="lou", reason="unclear")
     assert trainable() == []
+    review.accept(flagged, by="mo", corrected="neg")
     process()
-    assert trainable() == ["pos"]
-    review.reject(flagged, by="mo", reason="unclear")
-    assert trainable() == []
+    assert trainable() == ["neg"]
+
+
+def test_a_correction_to_what_the_model_said_is_refused(flagged):
+    with pytest.raises(ReviewInvalid) as refused:
+        review.accept(flagged, by="mo", corrected=flagged.original)
+    assert refused.value.errors[0].code == "feedback.no_change"
+
+
+def test_failed_feedback_may_be_mended(shop):
+    row = in_status(shop, "failed")
+    review.accept(row, by="mo", corrected="neg")
+    process()
+    assert trainable() == ["neg"]
 
 
 def test_an_unverified_act_teaches_only_once_accepted(shop):

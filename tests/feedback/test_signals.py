@@ -46,8 +46,3 @@ def test_what_is_only_observed_weighs_less():
 def test_explicit_signals_are_those_said_on_purpose():
     explicit = {name for name, signal in SIGNALS.items() if signal.is_explicit}
     assert explicit == {"up", "down", "correction", "edited"}
-
-
-def test_an_output_upheld_against_a_correction_is_golden():
-    (draft,) = examples_of("correction", "good", "good")
-    assert (draft.case, draft.output) == ("golden", "good")

@@ -163,9 +163,9 @@ def test_a_later_model_starts_as_canary(product, champion):
 
 def test_what_the_gates_did_not_pass_is_not_served(product):
     product.add_corpus()
-    upside_down = dict.fromkeys(KNOWN, "neg") | dict.fromkeys(KNOWN_BAD, "pos")
-    Example.objects.filter(split="holdout").delete()
-    product.add(*upside_down.items(), split="holdout")
+    for example in Example.objects.filter(split="holdout"):
+        example.output = "neg" if example.output == "pos" else "pos"
+        example.save()
     assert product.train().status == "refused"
     assert refused("rollout", "mood", 1) == "The run of mood v1 is refused."
 

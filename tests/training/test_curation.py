@@ -22,21 +22,28 @@ def test_it_works(product):
 
 
 def test_an_input_of_the_holdout_is_never_trained_on(product):
-    product.add((TRAIN, "pos"), (OTHER, "neg"), split="train")
     product.add((TRAIN.upper(), "neg"), split="holdout")
+    product.add((TRAIN, "pos"), (OTHER, "neg"), split="train")
     version = product.version()
     assert inputs(version, split="train") == [OTHER]
-    assert version.counts["left_out"] == {"in_holdout": 1}
+    assert version.counts["splits"] == {"holdout": 2, "train": 1}
 
 
-def test_a_train_row_leaves_when_its_input_is_held_out_later(product):
+def test_no_case_ever_moves(product):
     product.add((TRAIN, "pos"), split="train")
-    before = product.version()
-    product.add((TRAIN, "pos"), split="holdout")
-    after = product.version()
-    assert inputs(before, split="train") == [TRAIN]
-    assert inputs(after, split="train") == []
-    assert after.counts["removed"] == 1
+    product.add((TRAIN, "neg"), split="holdout")
+    version = product.version()
+    assert inputs(version, split="train") == [TRAIN, TRAIN]
+    assert version.counts["splits"] == {"train": 2}
+
+
+def test_rows_on_both_sides_by_raw_sql_are_not_trained_on(product):
+    product.add((TRAIN, "pos"), (OTHER, "neg"), split="train")
+    product.add((OTHER, "pos"), split="train")
+    Example.objects.filter(input=OTHER, output="pos").update(split="holdout")
+    version = product.version()
+    assert inputs(version, split="train") == [TRAIN]
+    assert version.counts["left_out"] == {"in_holdout": 1}
 
 
 def test_whose_training_consent_is_withdrawn_is_left_out(product):

@@ -1,12 +1,8 @@
-import math
-
 import numpy as np
 import pytest
 
 from training.metrics import (
-    accuracy,
     expected_calibration_error,
-    log_loss,
     perfectly_calibrated_ece_quantile,
 )
 
@@ -15,20 +11,6 @@ def test_it_works():
     confidence = np.array([0.9, 0.8, 0.7, 0.6])
     correct = np.array([True, True, False, True])
     assert 0 <= expected_calibration_error(confidence, correct) <= 1
-
-
-def test_accuracy_equals_a_hand_count():
-    assert accuracy(np.array(["a", "b", "b"]), np.array(["a", "b", "a"])) == pytest.approx(2 / 3)
-
-
-def test_log_loss_equals_a_hand_count():
-    probabilities = np.array([[0.5, 0.5], [0.25, 0.75]])
-    expected = (math.log(2) + math.log(4)) / 2
-    assert log_loss(probabilities, np.array([0, 0])) == pytest.approx(expected)
-
-
-def test_log_loss_of_a_sure_mistake_is_finite():
-    assert math.isfinite(log_loss(np.array([[0.0, 1.0]]), np.array([0])))
 
 
 def test_calibration_error_equals_a_hand_count():
@@ -90,8 +72,6 @@ def test_chance_quantile_repeats_by_seed():
 def test_no_rows_are_refused():
     empty = np.array([])
     for compute in (
-        lambda: accuracy(empty, empty),
-        lambda: log_loss(empty.reshape(0, 2), empty.astype(int)),
         lambda: expected_calibration_error(empty, empty.astype(bool)),
         lambda: perfectly_calibrated_ece_quantile(empty, seed=0),
     ):

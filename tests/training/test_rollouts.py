@@ -165,9 +165,9 @@ def test_a_promoted_challenger_is_challenger_no_more(shop):
 
 
 def serve(shop, rollout, arm, number):
-    """Store answers as `predict` does, on one arm."""
-    texts = [f"{arm} {n} of {Inference.objects.count()}" for n in range(number)]
-    rows = [shop.show(text, "pos", user=None) for text in texts]
+    """Store answers as `predict` does, on one arm, each to another person."""
+    people = [f"{arm}-{n}-{Inference.objects.count()}" for n in range(number)]
+    rows = [shop.show(f"the text of {user}", "pos", user=user) for user in people]
     model = rollout.challenger if arm == "challenger" else rollout.champion
     for row in rows:
         serving.Prediction.objects.create(
@@ -202,13 +202,36 @@ def test_outcomes_are_as_counted_by_hand(shop, canary):
     assert rollouts.outcomes(canary) == {"champion": (0, 0), "challenger": (1, 2)}
 
 
+def test_a_person_counts_once(shop, canary):
+    rows = serve(shop, canary, "challenger", 3)
+    Inference.objects.update(user_id="ann")
+    react(shop, rows[:2], 0)
+    react(shop, rows[2:], 1)
+    assert rollouts.outcomes(canary)["challenger"] == (0, 1)
+
+
+def test_what_becomes_visible_late_is_not_missed(shop, canary):
+    Rollout.objects.update(plan=canary.plan | {"minimum_outcomes": 99})
+    late, early = serve(shop, canary, "challenger", 2)
+    react(shop, serve(shop, canary, "champion", 2), 0)
+    react(shop, [late, early], 1)
+    hidden = serving.Prediction.objects.filter(inference=late)
+    hidden.update(rollout=None)  # as if its transaction, which began first, ended after the look
+    look(canary)
+    hidden.update(rollout=canary)
+    look(canary)
+    monitor = HarmMonitor(**rollouts._restored(canary.evidence))
+    heard = (monitor.seen_challenger, monitor.waiting_challenger)
+    assert [sum(pair) for pair in zip(*heard, strict=True)] == [1, 2]
+
+
 def test_enough_good_outcomes_promote(shop, canary):
     react(shop, serve(shop, canary, "champion", 10), 1)
     react(shop, serve(shop, canary, "challenger", 9), 1)
     assert look(canary).status == "canary"
     react(shop, serve(shop, canary, "challenger", 1), 0)
     assert look(canary).status == "full"
-    assert canary.decision == "no harm in 10 canary outcomes"
+    assert canary.decision == "no harm among 10 people who reacted to it"
     assert champion_of(shop.task) == canary.challenger
 
 

@@ -34,14 +34,14 @@ def ask(product, text="the bread was good", **body):
 
 def test_it_works(shop):
     served = ask(shop, user_id="ann", session_id="s1")
-    assert served.output == "pos"
-    assert 0.5 < served.confidence <= 1
+    assert served.inference.output == "pos"
+    assert 0.5 < served.inference.confidence <= 1
     inference = Inference.objects.get()
     assert inference == served.inference
     assert (inference.input, inference.output) == ("the bread was good", "pos")
     assert (inference.user_id, inference.session_id) == ("ann", "s1")
     assert inference.model_version == "1"
-    assert inference.confidence == served.confidence
+    assert inference.confidence == served.inference.confidence
     prediction = Prediction.objects.get()
     assert prediction.inference == inference
     assert (prediction.model_version.version, prediction.arm) == (1, "champion")
@@ -83,7 +83,7 @@ def test_the_model_reads_redacted_text(shop, monkeypatch):
 def test_who_opted_out_gets_an_answer_and_nothing_is_stored(shop):
     consent.decide(project=shop.project, user_id="ann", purpose="collection", is_granted=False)
     served = ask(shop, user_id="ann")
-    assert (served.output, served.inference) == ("pos", None)
+    assert (served.inference.output, served.is_stored) == ("pos", False)
     assert not Inference.objects.exists()
     assert not Prediction.objects.exists()
 
@@ -92,7 +92,8 @@ def test_where_consent_is_withheld_by_default_nothing_is_stored(shop):
     shop.project.consent_default = "withheld"
     shop.project.save()
     shop.key.refresh_from_db()
-    assert ask(shop, user_id="ann").inference is None
+    assert not ask(shop, user_id="ann").is_stored
+    assert not Inference.objects.exists()
 
 
 def test_without_a_model_there_is_no_answer(product):
@@ -156,4 +157,5 @@ def test_the_alias_swap_drops_no_request(monkeypatch):
     assert failures == []
     assert set(versions) <= {1, 2}
     assert Prediction.objects.count() == len(versions) >= 3
+    serving._states.clear()
     assert ask(shop).route.model_version == second

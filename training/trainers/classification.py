@@ -5,6 +5,7 @@ temperature scaling (Guo et al. 2017, "On calibration of modern neural networks"
 """
 
 import hashlib
+import platform
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -42,6 +43,17 @@ _torch_settings = threading.RLock()
 
 class TrainingDataError(ValueError):
     """The rows cannot train a classifier."""
+
+
+def environment() -> dict[str, str]:
+    """Return what the bits of the weights may depend on beside data, code, config and seed."""
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "threads": "1",
+    }
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class Story:
         self.say = say
         self.bar = bar
         self.chance = random.Random(seed + 1)  # noqa: S311
-        self.truth = {review.text: review.label for review in parts.stream + parts.canary}
+        self.truth: dict[str, str] = {}  # by inference
 
     def tell(self) -> dict[str, Any]:
         """Run the whole loop; return the object of `demo --json`."""
@@ -143,6 +143,7 @@ class Story:
         answer = self.server.post(
             f"tasks/{TASK}/predict/", {"input": showing.review.text, "user_id": user_id}
         )
+        self.truth[answer["inference_id"]] = showing.review.label
         body = people.reaction(showing, answer["output"], self.chance)
         body |= {"inference_id": answer["inference_id"], "user_id": user_id}
         return "quality" in self.server.post("feedback/", body, expect=(201, 422))
@@ -160,7 +161,7 @@ class Story:
         said = ", ".join(f"{count} {flag}" for flag, count in sorted(why.items()))
         self.say(f"A simulated moderator decides {len(flagged)} flagged reactions ({said}).")
         for row in reversed(flagged):  # oldest first
-            decided = people.decision(row, self.truth[row["input"]])
+            decided = people.decision(row, self.truth[row["inference_id"]])
             self.server.post(f"feedback/{row['id']}/review/", decided)
         return len(flagged)
 
@@ -197,7 +198,7 @@ class Story:
 
     def _canary(self, run: dict[str, Any]) -> bool:
         """Serve the challenger to some of the users until it is promoted; return whether it was."""
-        plan = {"share": 0.3, "minimum_outcomes": 8}
+        plan = {"share": 0.5, "minimum_outcomes": max(1, len(self.users) // 15)}
         body = {"task": TASK, "challenger": run["model_version"], "plan": plan}
         rollout = self.server.post("rollouts/", body)
         path = f"rollouts/{rollout['id']}/"
