@@ -16,6 +16,7 @@ from config.management.demo.server import RefusedError, Server
 TASK, CEILING = "sentiment", "sentiment-ceiling"
 CORRECTIONS_ONLY = "corrections-only"
 BATCH_ROWS = 500
+WORDS = {"vandal": "vandals", "careless": "careless", "honest": "honest"}
 Item = TypeVar("Item")
 
 
@@ -132,7 +133,7 @@ class Story:
         said = Counter(user.character for user in self.users)
         self.say(
             f"Serving {len(shown)} answers to {len(self.users)} simulated users: "
-            + ", ".join(f"{count} {character}" for character, count in said.items())
+            + ", ".join(f"{count} {WORDS[character]}" for character, count in said.items())
             + "."
         )
         return sum(self._show(showing) for showing in self._with_bar(shown))
