@@ -10,10 +10,11 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from msgspec import UNSET
 
 from config.api import malformed
+from config.celery import lock_key
 from config.errors import IdConflict, Malformed, Problem, Unavailable
 from config.health import has_free_disk
 from config.json import JSON
@@ -34,6 +35,15 @@ def require_free_disk() -> None:
     """Raise Unavailable before PostgreSQL meets a full disk, from which it does not come back."""
     if not has_free_disk():
         raise Unavailable
+
+
+def take_turn(project: Project) -> None:
+    """Wait until no other batch of the project is being stored.
+
+    Two that bring the same new people, or ids, in another order would else deadlock.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [lock_key(f"batch {project.pk}")])
 
 
 def find_task(project: Project, slug: str) -> Task:

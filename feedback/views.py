@@ -209,6 +209,7 @@ class FeedbackBatchView(APIView):
 
         def answer() -> Answer:
             with transaction.atomic():
+                capture.take_turn(request.auth.project)
                 results = [_batch_result(request, item) for item in items]
             states = [result.get("feedback_status") for result in results]
             codes = [result["status"] for result in results]

@@ -95,7 +95,8 @@ def build(version: DatasetVersion) -> DatasetVersion:
 
 def _fill(version: DatasetVersion) -> None:
     dataset = Dataset.objects.select_related("task").get(pk=version.dataset_id)
-    version.parent = dataset.versions.filter(status="ready").order_by("-version").first()
+    parent = dataset.versions.filter(status="ready").order_by("-version").first()
+    version.parent = None if parent is None else parent.version
     add_silent_examples(dataset.task)
     version.as_of = _database_now()
     version.task_history_id = dataset.task.history.latest().pk
@@ -103,7 +104,7 @@ def _fill(version: DatasetVersion) -> None:
     choice = curation.choose(dataset, as_of=version.as_of)
     _change_members(version, choice.examples)
     added, removed = _changed_hashes(version)
-    identity = SetHash(bytes(version.parent.hash_state) if version.parent else None)
+    identity = SetHash(bytes(parent.hash_state) if parent else None)
     identity.add(added)
     identity.remove(removed)
     version.hash_state = identity.state

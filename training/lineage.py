@@ -105,7 +105,7 @@ def of_version(version: DatasetVersion) -> dict[str, Any]:
     return {
         "dataset": version.name,
         "version": version.version,
-        "parent": version.parent and version.parent.version,
+        "parent": version.parent,
         "content_hash": version.content_hash,
         "as_of": version.as_of,
         "task_history_id": version.task_history_id,

@@ -66,7 +66,9 @@ class DatasetVersion(Leased):
     dataset = models.ForeignKey(Dataset, models.PROTECT, related_name="versions")
     name = models.CharField(max_length=120)
     version = models.PositiveIntegerField()
-    parent = models.ForeignKey("self", models.PROTECT, null=True, db_column="parent")
+    parent = models.PositiveIntegerField(
+        null=True, help_text="The version of the same dataset that this one was built upon."
+    )
     status = models.CharField(
         max_length=10,
         choices=[(name, name) for name in ("building", "ready", "failed")],

@@ -49,7 +49,7 @@ def version_document(version: DatasetVersion) -> dict[str, Any]:
         "dataset": version.name,
         "version": version.version,
         "status": version.status,
-        "parent": version.parent and version.parent.version,
+        "parent": version.parent,
         "content_hash": version.content_hash,
         "current_hash": version.current_hash,
         "erasures": [],

@@ -67,7 +67,7 @@ def dataset_of(project: Project, name: str) -> Dataset:
 
 def version_of(request: KeyRequest, name: str, number: int) -> DatasetVersion:
     versions = DatasetVersion.objects.filter(dataset__project=request.auth.project, name=name)
-    version = versions.select_related("dataset__task", "parent").filter(version=number).first()
+    version = versions.select_related("dataset__task").filter(version=number).first()
     if version is None:
         raise NotFound
     return version
@@ -184,7 +184,7 @@ class ModelsView(APIView):
 
 def model_of(request: KeyRequest, slug: str, number: int) -> ModelVersion:
     versions = ModelVersion.objects.filter(task__project=request.auth.project, task__slug=slug)
-    version = versions.select_related("run__dataset_version__parent", "task__project")
+    version = versions.select_related("run__dataset_version", "task__project")
     found = version.filter(version=number).first()
     if found is None:
         raise NotFound

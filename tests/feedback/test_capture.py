@@ -1,8 +1,10 @@
 """A body in: one stored row, or a refusal that stored nothing; never personal data as sent."""
 
 import logging
+import threading
 
 import pytest
+from django.db import connection
 
 from config import embedded
 from feedback.models import Feedback, Inference
@@ -307,3 +309,32 @@ def test_a_setting_that_is_not_named_stays_as_it_is(shop):
     settings = shop.patch("tasks/mood/", {"retrain_every_hours": 24})["settings"]
     assert (settings["max_characters"], settings["silence_weight"]) == (500, 0.5)
     assert shop.project.tasks.get().settings == {"max_characters": 500, "silence_weight": 0.5}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_batches_that_bring_the_same_people_in_another_order_are_all_stored(shop):
+    def item(number, batch):
+        return {
+            "task": "mood",
+            "input": f"soup {number} of batch {batch}",
+            "output": "pos",
+            "signal": "up",
+            "user_id": f"user-{number}",
+        }
+
+    answers = []
+
+    def send(batch):
+        numbers = range(30) if batch % 2 else reversed(range(30))
+        body = {"items": [item(number, batch) for number in numbers]}
+        try:
+            answers.append(shop.send("POST", "feedback/batch/", body).json())
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=send, args=[batch]) for batch in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [answer.get("created") for answer in answers] == [30] * 6

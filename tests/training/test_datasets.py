@@ -39,7 +39,7 @@ def test_a_version_is_made_even_when_nothing_changed(product):
     product.add((TEXTS[0], "pos"))
     first, second = product.version(), product.version()
     assert second.version == 2
-    assert second.parent == first
+    assert second.parent == first.version
     assert second.content_hash == first.content_hash
     assert (second.counts["added"], second.counts["removed"]) == (0, 0)
 

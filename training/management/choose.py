@@ -37,7 +37,7 @@ def dataset(name: str, project: str | None) -> Dataset:
 
 
 def dataset_version(name: str, number: int, project: str | None) -> DatasetVersion:
-    versions = dataset(name, project).versions.select_related("dataset__task", "parent")
+    versions = dataset(name, project).versions.select_related("dataset__task")
     found = versions.filter(version=number).first()
     if found is None:
         raise CommandError(f"The dataset {name} has no version {number}.")
