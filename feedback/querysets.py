@@ -9,7 +9,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
 from feedback.normalise import split_of
-from feedback.signals import SIGNALS
+from feedback.signals import EXPLICIT, IMPLICIT
 from privacy.models import DataSubject, Purpose
 
 if TYPE_CHECKING:
@@ -91,8 +91,7 @@ class ExampleQuerySet(models.QuerySet[Any]):
             inference=OuterRef("feedback__inference"),
             user_id=OuterRef("feedback__user_id"),
             status="processed",
-            signal__in=[name for name, signal in SIGNALS.items() if signal.is_explicit],
+            signal__in=EXPLICIT,
         )
-        implicit_signals = [name for name, signal in SIGNALS.items() if not signal.is_explicit]
         is_later = Q(Exists(explicit.filter(number__gt=OuterRef("feedback__number"))))
-        return is_later | (Q(signal__in=implicit_signals) & Q(Exists(explicit)))
+        return is_later | (Q(signal__in=IMPLICIT) & Q(Exists(explicit)))

@@ -31,3 +31,5 @@ SIGNALS = {
     "resolved": Signal(is_explicit=False, weight=0.5, case="golden", corrected="refused"),
     "abandoned": Signal(is_explicit=False, weight=0.5, case="", corrected="refused"),
 }
+EXPLICIT = [name for name, signal in SIGNALS.items() if signal.is_explicit]
+IMPLICIT = [name for name, signal in SIGNALS.items() if not signal.is_explicit]

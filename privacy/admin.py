@@ -54,10 +54,8 @@ def _differences(newer: Any, older: Any) -> Iterator[tuple[str, Any, Any]]:
                 yield name, before, after
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):
+class ReadOnly:
     """Rows that change through verbs alone: nothing is added, edited or deleted here."""
-
-    show_facets = admin.ShowFacets.NEVER
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -67,6 +65,12 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+class ReadOnlyAdmin(ReadOnly, admin.ModelAdmin):
+    """A list of such rows."""
+
+    show_facets = admin.ShowFacets.NEVER
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -145,20 +149,11 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         return None
 
 
-class ConsentInline(admin.TabularInline):
+class ConsentInline(ReadOnly, admin.TabularInline):
     model = Consent
     fields = ["purpose", "is_granted", "decided_at"]
     extra = 0
     verbose_name_plural = "Consents (what is not listed follows the project's default)"
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 @admin.register(DataSubject)

@@ -12,7 +12,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from feedback.models import Feedback, Task
-from feedback.signals import SIGNALS
+from feedback.signals import EXPLICIT
 from training.errors import (
     AlreadyChampion,
     NoModel,
@@ -27,7 +27,6 @@ from training.statistics import Counts, HarmMonitor
 logger = logging.getLogger(__name__)
 LOOK_SECONDS = 5
 ROLLED_BACK = "rolled back from"  # begins the reason in the alias's history
-EXPLICIT = [name for name, signal in SIGNALS.items() if signal.is_explicit]
 BAD = ["down", "correction", "edited"]
 
 
