@@ -33,6 +33,11 @@ BEAT_SCHEDULE = {
         "schedule": 0.5,
         "options": {"queue": "process.image"},
     },
+    "measure-tasks": {
+        "task": "feedback.measure_tasks",
+        "schedule": 5.0,
+        "options": {"queue": "train"},
+    },
     "build-versions": {
         "task": "training.build_versions",
         "schedule": 1.0,

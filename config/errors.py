@@ -61,7 +61,7 @@ class MethodNotAllowed(EmendError):
 class UnsupportedMediaType(EmendError):
     code = "api.unsupported_media_type"
     status = 415
-    title = "Send application/json"
+    title = "The body is of another media type than this address takes"
 
 
 class IdConflict(EmendError):
@@ -102,6 +102,12 @@ class InternalError(EmendError):
     code = "api.internal"
     status = 500
     title = "The server failed to answer"
+
+
+class FileDamaged(EmendError):
+    code = "api.file_damaged"
+    status = 500
+    title = "A stored file is missing or does not have its checksum"
 
 
 class Unavailable(EmendError):

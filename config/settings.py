@@ -37,7 +37,13 @@ DATABASES["default"] |= {
     "CONN_MAX_AGE": 600,
     "CONN_HEALTH_CHECKS": True,
     "OPTIONS": DATABASES["default"].get("OPTIONS", {})
-    | {"application_name": "emend", "connect_timeout": 5},
+    | {
+        "application_name": "emend",
+        "connect_timeout": 5,
+        # Statements of config/database.py are prepared, and planned once for all parameters.
+        "prepare_threshold": 0,
+        "options": "-c plan_cache_mode=force_generic_plan",
+    },
 }
 
 # --- Celery: PostgreSQL owns what is to be done, Celery how it is run ------------------------
@@ -92,6 +98,18 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
+]
+# What requests to the API pass (config/wsgi.py).
+API_MIDDLEWARE = [
+    name
+    for name in MIDDLEWARE
+    if name
+    in {
+        "django.middleware.security.SecurityMiddleware",
+        "config.security.content_security_policy",
+        "config.security.length_required",
+        "django.middleware.common.CommonMiddleware",
+    }
 ]
 TEMPLATES = [
     {
@@ -174,6 +192,9 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "SCHEMA_PATH_PREFIX": r"/api/v1",
 }
+
+# A function that finds names and addresses in a text, by its dotted path; empty: none.
+REDACTION_DETECTOR: str = env.str("REDACTION_DETECTOR", default="")
 
 # Under this much free disk capture answers 503: PostgreSQL must never meet a full disk.
 MINIMUM_FREE_DISK_BYTES: int = env.int("MINIMUM_FREE_DISK_BYTES", default=256 * 1024 * 1024)

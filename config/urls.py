@@ -11,13 +11,14 @@ import training.urls
 from config.health import healthz, readyz
 
 urlpatterns = [
+    # First what is asked most.
+    path("api/v1/", include(feedback.urls)),
+    path("api/v1/", include(privacy.urls)),
+    path("api/v1/", include(training.urls)),
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
-    path("api/v1/", include(privacy.urls)),
-    path("api/v1/", include(feedback.urls)),
-    path("api/v1/", include(training.urls)),
     path("healthz", healthz),
     path("readyz", readyz),
 ]

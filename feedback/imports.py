@@ -1,14 +1,16 @@
 """Starting data: examples that did not come from feedback."""
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 from django.db import transaction
 
 from config.errors import Malformed, Problem
-from feedback.capture import build_inference, require_free_disk
+from feedback.capture import require_free_disk
+from feedback.capture.cleaning import check_input, check_output, clean
 from feedback.models import Example, Task
-from feedback.serializers import SentBody
+from feedback.normalise import content_hash
 
 BATCH_ROWS = 2_000
 
@@ -24,26 +26,30 @@ def import_examples(
     with the place of the first bad pair, and stores none.
     """
     require_free_disk()
-    made = Example.objects.bulk_create(
-        (_example(task, number, pair, split) for number, pair in enumerate(pairs)),
-        batch_size=BATCH_ROWS,
-    )
-    return len(made)
+    count = 0
+    numbered = enumerate(pairs)
+    while batch := [_example(task, *item) for item in islice(numbered, BATCH_ROWS)]:
+        sides = Example.objects.sides_of(task.pk, [bytes(e.input_hash) for e in batch], wish=split)
+        for example in batch:
+            example.split = sides[bytes(example.input_hash)]
+        count += len(Example.objects.bulk_create(batch))
+    return count
 
 
-def _example(task: Task, number: int, pair: tuple[Any, Any], split: str | None) -> Example:
+def _example(task: Task, number: int, pair: tuple[Any, Any]) -> Example:
+    input_, output = pair
     try:
-        parts = build_inference(task, *pair, SentBody())
+        check_input(task, input_)
+        check_output(task, input_, output)
     except Malformed as error:
         placed = [Problem(f"/items/{number}{p.pointer}", p.code, p.detail) for p in error.errors]
         raise Malformed(f"Item {number}: {error.detail}", errors=placed) from None
-    input_hash = bytes(parts.input_hash)
+    found = clean(task, output, input_)
     return Example(
         task=task,
         source="import",
-        input=parts.input,
-        output=parts.output,
-        input_hash=input_hash,
+        input=found.others[0],
+        output=found.output,
+        input_hash=content_hash(found.others[0]),
         base_weight=1.0,
-        split=Example.objects.side_of(task, input_hash, wish=split),
     )

@@ -3,7 +3,6 @@
 import uuid
 from typing import TYPE_CHECKING
 
-import msgspec
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
@@ -14,10 +13,11 @@ from config.transitions import Transitions
 from feedback.errors import TransitionRefused
 from feedback.modalities import MODALITIES
 from feedback.modalities.base import Modality
-from feedback.querysets import ExampleQuerySet, FeedbackQuerySet, InferenceQuerySet
+from feedback.querysets import ExampleQuerySet, FeedbackQuerySet, InferenceQuerySet, TaskQuerySet
 from feedback.signals import SIGNALS
-from feedback.task_settings import TaskSettings
+from feedback.task_settings import TaskSettings, options_of
 from privacy.models import ApiKey, Project
+from privacy.redaction import Rules
 
 ID_LENGTH = 128
 
@@ -25,12 +25,19 @@ ID_LENGTH = 128
 class Task(models.Model):
     """One model-backed function of a product."""
 
-    project = models.ForeignKey(Project, models.PROTECT, related_name="tasks")
+    project = models.ForeignKey(Project, models.PROTECT, related_name="tasks", db_index=False)
     slug = models.SlugField(max_length=100)
     modality = models.CharField(max_length=20, choices=[(name, name) for name in MODALITIES])
     labels = ArrayField(models.CharField(max_length=200), default=list, blank=True)
     correction_types = ArrayField(models.CharField(max_length=50), default=list, blank=True)
     settings = models.JSONField(default=dict, blank=True)
+    weekly_users = models.PositiveIntegerField(
+        default=0, editable=False, help_text="People who were shown an answer in the last week."
+    )
+    rewrite_distance = models.FloatField(
+        null=True, editable=False, help_text="99.5% of this task's corrections change less."
+    )
+    measured_at = models.DateTimeField(null=True, editable=False)
     retrain_every_hours = models.PositiveIntegerField(
         null=True, blank=True, help_text="Retrain this often; empty: not by time."
     )
@@ -39,7 +46,11 @@ class Task(models.Model):
     )
     next_retrain_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
-    history = HistoricalRecords(excluded_fields=["next_retrain_at"])
+    history = HistoricalRecords(
+        excluded_fields=["next_retrain_at", "weekly_users", "rewrite_distance", "measured_at"]
+    )
+
+    objects = TaskQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["project", "slug"], name="one_task_a_slug")]
@@ -50,7 +61,12 @@ class Task(models.Model):
     @property
     def options(self) -> TaskSettings:
         """The settings with their defaults filled in."""
-        return msgspec.convert(self.settings, TaskSettings)
+        return options_of(self.settings)[0]
+
+    @property
+    def redaction(self) -> Rules:
+        """What is redacted from the task's content."""
+        return options_of(self.settings)[1]
 
     @property
     def kind(self) -> Modality:
@@ -65,9 +81,15 @@ class Captured(models.Model):
 
     number = models.BigAutoField(primary_key=True)
     uuid = models.UUIDField(default=uuid.uuid4, db_column="id", editable=False)
-    project = models.ForeignKey(Project, models.PROTECT, related_name="+")
-    task = models.ForeignKey(Task, models.PROTECT, related_name="+")
-    api_key = models.ForeignKey(ApiKey, models.SET_NULL, null=True, related_name="+")
+    # Other indexes begin with project and task. The task vouches for the project, and keys are
+    # revoked, never deleted: a constraint would lock their rows at each capture.
+    project = models.ForeignKey(
+        Project, models.PROTECT, related_name="+", db_index=False, db_constraint=False
+    )
+    task = models.ForeignKey(Task, models.PROTECT, related_name="+", db_index=False)
+    api_key = models.ForeignKey(
+        ApiKey, models.SET_NULL, null=True, related_name="+", db_index=False, db_constraint=False
+    )
     user_id = models.CharField(max_length=ID_LENGTH, null=True)  # noqa: DJ001  absent is not ""
     is_verified = models.BooleanField()
     session_id = models.CharField(max_length=ID_LENGTH, default="")
@@ -89,9 +111,15 @@ class Inference(Captured):
     output = models.JSONField()
     confidence = models.FloatField(null=True)
     model_version = models.CharField(max_length=200, default="")
+    arm = models.CharField(max_length=20, default="")
+    probabilities = models.JSONField(
+        null=True, help_text="Of each label, where Emend itself answered: calibrated."
+    )
     target_type = models.CharField(max_length=50, default="")
     target_id = models.CharField(max_length=ID_LENGTH, default="")
-    parent = models.ForeignKey("self", models.PROTECT, null=True, related_name="children")
+    parent = models.ForeignKey(
+        "self", models.PROTECT, null=True, related_name="children", db_index=False
+    )
 
     objects = InferenceQuerySet.as_manager()
 
@@ -105,12 +133,46 @@ class Inference(Captured):
         ]
         indexes = [
             models.Index(fields=["task", "created_at"], name="inference_by_task"),
+            models.Index(fields=["task", "input_hash", "user_id"], name="inference_by_input"),
+            models.Index(
+                fields=["parent"], name="inference_by_parent", condition=Q(parent__isnull=False)
+            ),
             models.Index(
                 fields=["project", "target_type", "target_id"],
                 name="inference_by_target",
                 condition=~Q(target_id=""),
             ),
         ]
+
+    def __str__(self) -> str:
+        return str(self.uuid)
+
+
+class Image(models.Model):
+    """A picture that a person or a product uploaded; its bytes are in storage under their hash."""
+
+    number = models.BigAutoField(primary_key=True)
+    uuid = models.UUIDField(default=uuid.uuid4, db_column="id", editable=False)
+    project = models.ForeignKey(Project, models.PROTECT, related_name="+", db_index=False)
+    api_key = models.ForeignKey(
+        ApiKey, models.SET_NULL, null=True, related_name="+", db_index=False
+    )
+    user_id = models.CharField(max_length=ID_LENGTH, null=True)  # noqa: DJ001  absent is not ""
+    is_verified = models.BooleanField()
+    sha256 = models.CharField(max_length=64)
+    media_type = models.CharField(max_length=20)
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    difference_hash = models.BigIntegerField(
+        help_text="64 bits as a signed number; alike pictures differ in few of them."
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "uuid"], name="one_image_an_id"),
+        ]
+        indexes = [models.Index(fields=["project", "user_id"], name="image_by_user")]
 
     def __str__(self) -> str:
         return str(self.uuid)
@@ -135,6 +197,8 @@ TRANSITIONS: Transitions = {
 SOURCES = ["user", "audit", "import"]
 QUEUES = ["process.text", "process.layout", "process.image"]
 CONTENT = ["original", "corrected", "comment", "metadata", "session_id", "redactions", "rejections"]
+# What follows from content, or says where it comes from: no decision, so not in history.
+DERIVED = ["input_hash", "corrected_hash", "act_hash", "fingerprint", "quality_parts"]
 
 
 class Feedback(Captured):
@@ -150,6 +214,13 @@ class Feedback(Captured):
     flags = ArrayField(models.CharField(max_length=50), default=list)
     rejections = models.JSONField(default=list)
     quality = models.FloatField()
+    quality_parts = models.JSONField(default=dict)
+    edit_distance = models.FloatField(null=True)
+    disagreement = models.FloatField(
+        null=True, help_text="1 - the probability that the served model gave to `corrected`."
+    )
+    corrected_hash = models.BinaryField(max_length=32, null=True)
+    act_hash = models.BinaryField(max_length=32, null=True)
     source = models.CharField(
         max_length=10, choices=[(name, name) for name in SOURCES], default="user"
     )
@@ -160,7 +231,15 @@ class Feedback(Captured):
     processed_at = models.DateTimeField(null=True)
     _change_reason: str  # simple_history writes it into the history row
     history = HistoricalRecords(
-        excluded_fields=[*CONTENT, "user_id", "input_hash", "fingerprint", "queue", "ready_at"],
+        excluded_fields=[
+            *CONTENT,
+            *DERIVED,
+            "user_id",
+            "edit_distance",
+            "disagreement",
+            "queue",
+            "ready_at",
+        ],
         cascade_delete_history=True,
     )
 
@@ -174,6 +253,8 @@ class Feedback(Captured):
         verbose_name_plural = "feedback"
         constraints = [
             models.UniqueConstraint(fields=["project", "uuid"], name="one_feedback_an_id"),
+            # The same act of the same person is stored once; null where rejected or nameless.
+            models.UniqueConstraint(fields=["act_hash"], name="one_feedback_an_act"),
             models.CheckConstraint(
                 condition=Q(status__in=Status.values), name="feedback_status_known"
             ),
@@ -185,7 +266,7 @@ class Feedback(Captured):
             models.Index(
                 fields=["created_at"], name="feedback_flagged", condition=Q(status="flagged")
             ),
-            models.Index(fields=["task", "input_hash"], name="feedback_by_input"),
+            models.Index(fields=["task", "input_hash", "corrected_hash"], name="feedback_by_input"),
             models.Index(fields=["project", "created_at"], name="feedback_by_project"),
             models.Index(fields=["project", "user_id"], name="feedback_by_user"),
         ]
@@ -198,6 +279,14 @@ class Feedback(Captured):
         if status not in TRANSITIONS.get(self.status, frozenset()):
             raise TransitionRefused(f"{self.status} feedback cannot become {status}.")
         self.status = status
+
+
+class Claim(models.Model):
+    """The feedback that a worker has in hand; one that outlives its lease lost its worker."""
+
+    queue = models.CharField(max_length=20)
+    numbers = ArrayField(models.BigIntegerField())
+    lease_until = models.DateTimeField()
 
 
 class Decision(models.TextChoices):
@@ -225,7 +314,7 @@ class Review(models.Model):
 class Example(models.Model):
     """One training-ready row. Its content is write-once; a later decision makes a new example."""
 
-    task = models.ForeignKey(Task, models.PROTECT, related_name="examples")
+    task = models.ForeignKey(Task, models.PROTECT, related_name="examples", db_index=False)
     feedback = models.ForeignKey(Feedback, models.CASCADE, null=True, related_name="examples")
     inference = models.ForeignKey(Inference, models.CASCADE, null=True, related_name="examples")
     source = models.CharField(max_length=10)  # feedback, audit, import or silence
@@ -258,4 +347,9 @@ class Example(models.Model):
         indexes = [
             models.Index(fields=["task", "created_at"], name="example_by_task"),
             models.Index(fields=["task", "input_hash"], name="example_by_input"),
+            models.Index(
+                fields=["task", "input_hash"],
+                name="example_golden",
+                condition=Q(case="golden", superseded_at=None),
+            ),
         ]

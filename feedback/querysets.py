@@ -1,5 +1,6 @@
 """Named questions about inferences, feedback and examples."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,31 @@ from privacy.models import DataSubject, Purpose
 if TYPE_CHECKING:
     from feedback.models import Task
 
+MEASURED_AFTER = timedelta(seconds=10)
+LARGE = 10_000  # weekly users; to count them takes a while
+LARGE_MEASURED_AFTER = timedelta(minutes=5)
+
 
 def _withdrawn(prefix: str) -> Exists:
     """Match rows of a person who does not let models be trained on their data."""
     person = {"project": OuterRef(f"{prefix}project"), "user_id": OuterRef(f"{prefix}user_id")}
     return Exists(DataSubject.objects.filter(**person).withdrawn(Purpose.TRAINING))
+
+
+class TaskQuerySet(models.QuerySet[Any]):
+    def to_measure(self) -> "TaskQuerySet":
+        """Return tasks with traffic since their figures were counted; large ones more seldom."""
+        # What was captured shortly before may have been processed since.
+        since = OuterRef("measured_at") - timedelta(minutes=1)
+        shown = apps.get_model("feedback", "Inference").objects.filter(task=OuterRef("pk"))
+        said = apps.get_model("feedback", "Feedback").objects.filter(
+            project=OuterRef("project_id"), task=OuterRef("pk"), created_at__gt=since
+        )
+        is_old = Q(measured_at__lt=Now() - MEASURED_AFTER) & (
+            Q(weekly_users__lt=LARGE) | Q(measured_at__lt=Now() - LARGE_MEASURED_AFTER)
+        )
+        has_news = Q(Exists(shown.filter(created_at__gt=since))) | Q(Exists(said))
+        return self.filter((Q(measured_at=None) & Q(Exists(shown))) | (is_old & has_news))
 
 
 class InferenceQuerySet(models.QuerySet[Any]):
@@ -45,14 +66,18 @@ class FeedbackQuerySet(models.QuerySet[Any]):
 
 
 class ExampleQuerySet(models.QuerySet[Any]):
-    def side_of(self, task: "Task", input_hash: bytes, wish: str | None = None) -> str:
-        """Return the side of the split for an input: no input that is known ever changes sides.
+    def sides_of(
+        self, task_id: int, hashes: Iterable[bytes], wish: str | None = None
+    ) -> dict[bytes, str]:
+        """Return the side of the split for inputs: none that is known ever changes sides.
 
         A new one goes where `wish` ("train" or "holdout") says, else where its hash says.
         """
-        known = self.filter(task=task, input_hash=input_hash).order_by("pk")
-        first: str | None = known.values_list("split", flat=True).first()
-        return first or wish or split_of(input_hash)
+        wanted = set(hashes)
+        known = self.filter(task=task_id, input_hash__in=wanted).order_by("input_hash", "pk")
+        first = known.distinct("input_hash").values_list("input_hash", "split")
+        sides = {bytes(input_hash): side for input_hash, side in first}
+        return {h: sides.get(h) or wish or split_of(h) for h in wanted}
 
     def permitted(self) -> "ExampleQuerySet":
         """Return examples of which nobody, who wrote or was answered, has withdrawn consent."""

@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from config.errors import Problem
-from feedback.capture import Redactor
+from feedback.capture.cleaning import clean, unknown_images
 from feedback.errors import ReviewInvalid, TransitionRefused
 from feedback.models import Decision, Feedback, Review, Status
 
@@ -86,7 +86,7 @@ def retry(feedback: Feedback, *, by: str) -> None:
 
 def _locked(feedback: Feedback) -> Feedback:
     """Return the row locked, so that two moderators decide one after the other."""
-    rows = Feedback.objects.select_for_update(of=["self"]).select_related("task")
+    rows = Feedback.objects.select_for_update(of=["self"]).select_related("task", "inference")
     locked: Feedback = rows.get(pk=feedback.pk)
     return locked
 
@@ -99,13 +99,16 @@ def _reopen(feedback: Feedback) -> None:
 
 
 def _checked(feedback: Feedback, corrected: Any) -> Any:
-    redacted = Redactor(feedback.task).clean_output(corrected)
-    problems = feedback.task.kind.validate_output(redacted, labels=feedback.task.labels)
+    task = feedback.task
+    redacted = clean(task, corrected).output
+    problems = task.kind.validate_corrected(
+        redacted, labels=task.labels, input_=feedback.inference.input
+    ) or unknown_images(task, redacted)
     if redacted == feedback.original:
         detail = "That is what the model said: if it was right, reject the feedback."
         problems = [Problem("", "feedback.no_change", detail)]
     if problems:
-        placed = [Problem("/corrected", p.code, p.detail) for p in problems]
+        placed = [Problem("/corrected" + p.pointer, p.code, p.detail) for p in problems]
         raise ReviewInvalid(errors=placed)
     return redacted
 
@@ -114,7 +117,7 @@ def _decide(feedback: Feedback, decision: Decision, by: str, reason: str) -> Rev
     review = Review.objects.filter(feedback=feedback).first() or Review(feedback=feedback)
     review.decision = decision
     review.moderator = by
-    review.reason = Redactor(feedback.task).clean(reason)[:MAX_REASON_CHARACTERS]
+    review.reason = str(clean(feedback.task, None, reason).others[0])[:MAX_REASON_CHARACTERS]
     review.decided_at = timezone.now()
     review.corrected = None
     review.is_pinned = False

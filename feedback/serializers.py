@@ -106,34 +106,45 @@ def task_document(task: Task) -> dict[str, Any]:
     }
 
 
-def inference_document(inference: Inference) -> dict[str, Any]:
-    return {
-        "id": inference.uuid,
-        "task": inference.task.slug,
-        "created_at": inference.created_at,
-    }
+class InferenceReceipt(msgspec.Struct, kw_only=True):
+    """What the sender of an inference learns."""
+
+    id: UUID
+    task: str
+    created_at: datetime
 
 
-def receipt_document(feedback: Feedback) -> dict[str, Any]:
+class Receipt(InferenceReceipt, kw_only=True):
     """What the sender of a feedback learns; a capture key sees no more than this."""
-    return {
-        "id": feedback.uuid,
-        "inference_id": feedback.inference.uuid,
-        "task": feedback.task.slug,
-        "status": feedback.status,
-        "flags": feedback.flags,
-        "quality": feedback.quality,
-        "redactions": feedback.redactions,
-        "created_at": feedback.created_at,
-    }
+
+    inference_id: UUID
+    status: str
+    flags: list[str]
+    quality: float
+    redactions: dict[str, int]
+
+
+def receipt_of(row: Inference | Feedback) -> InferenceReceipt:
+    """Return the receipt of a stored row; expects its task, and inference, fetched."""
+    common: dict[str, Any] = {"id": row.uuid, "task": row.task.slug, "created_at": row.created_at}
+    if isinstance(row, Inference):
+        return InferenceReceipt(**common)
+    return Receipt(
+        **common,
+        inference_id=row.inference.uuid,
+        status=row.status,
+        flags=row.flags,
+        quality=row.quality,
+        redactions=row.redactions,
+    )
 
 
 def feedback_document(feedback: Feedback) -> dict[str, Any]:
     """All of one feedback, for a manage key; expects inference, task and review fetched."""
     review = getattr(feedback, "review", None)
-    corrected = feedback.corrected
-    return receipt_document(feedback) | {
-        "input": feedback.inference.input,
+    corrected, inference = feedback.corrected, feedback.inference
+    return msgspec.structs.asdict(receipt_of(feedback)) | {
+        "input": inference.input,
         "user_id": feedback.user_id,
         "is_verified": feedback.is_verified,
         "source": feedback.source,
@@ -142,7 +153,13 @@ def feedback_document(feedback: Feedback) -> dict[str, Any]:
         "corrected": corrected,
         "comment": feedback.comment,
         "metadata": feedback.metadata,
-        "session_id": feedback.session_id or feedback.inference.session_id or None,
+        "session_id": feedback.session_id or inference.session_id or None,
+        "confidence": inference.confidence,
+        "model_version": inference.model_version or None,
+        "arm": inference.arm or None,
+        "disagreement": feedback.disagreement,
+        "edit_distance": feedback.edit_distance,
+        "quality_parts": feedback.quality_parts,
         "signal": feedback.signal,
         "rejections": feedback.rejections,
         "error": feedback.error or None,
@@ -157,6 +174,13 @@ def feedback_document(feedback: Feedback) -> dict[str, Any]:
             "moderator": review.moderator,
             "at": review.decided_at,
         },
-        "diff": [] if corrected is None else feedback.task.kind.diff(feedback.original, corrected),
+        "diff": _diff(feedback),
         "example_ids": [e.pk for e in feedback.examples.all() if e.superseded_at is None],
     }
+
+
+def _diff(feedback: Feedback) -> list[dict[str, Any]]:
+    """List the changes of a correction; none where it is no output of the task."""
+    if feedback.edit_distance is None:
+        return []
+    return feedback.task.kind.diff(feedback.original, feedback.corrected)

@@ -1,19 +1,38 @@
 """What an operator may set for one task; each setting with its range, default and meaning."""
 
-from typing import Annotated
+from functools import lru_cache
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
+
+from privacy.redaction import Rules
+from privacy.redaction.detectors import ALL
 
 
 class TaskSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     max_characters: Annotated[
         int, Meta(ge=1, le=65_536, description="Longest text of an input, output or correction.")
     ] = 10_000
+    redact_types: Annotated[
+        list[str], Meta(description="Kinds of personal data to redact; all by default.")
+    ] = msgspec.field(default_factory=lambda: sorted(ALL))
     phone_regions: Annotated[
         list[Annotated[str, Meta(pattern="^[A-Z]{2}$")]],
         Meta(description="Countries (ISO 3166) whose local phone numbers are redacted."),
     ] = []
+    redact_terms: Annotated[
+        list[Annotated[str, Meta(min_length=2, max_length=200)]],
+        Meta(max_length=1_000, description="Words of your own that are redacted, as [TERM]."),
+    ] = []
+    redact_patterns: Annotated[
+        dict[str, str],
+        Meta(max_length=50, description="RE2 patterns of your own by NAME, redacted as [NAME]."),
+    ] = {}
+    thresholds: Annotated[
+        dict[str, float | None],
+        Meta(description="By code of a rejection or flag; null switches a flag off."),
+    ] = {}
     silence_hours: Annotated[
         float,
         Meta(gt=0, le=87_600, description="Hours without reaction after which an answer counts."),
@@ -27,3 +46,23 @@ class TaskSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_o
     canary_outcomes: Annotated[
         int, Meta(ge=1, description="People who reacted to a canary before it becomes full.")
     ] = 700
+
+    @property
+    def redaction(self) -> Rules:
+        return Rules(
+            types=frozenset(self.redact_types),
+            regions=tuple(self.phone_regions),
+            terms=tuple(self.redact_terms),
+            patterns=tuple(sorted(self.redact_patterns.items())),
+        )
+
+
+def options_of(settings: dict[str, Any]) -> tuple[TaskSettings, Rules]:
+    """Fill in the defaults of stored settings; equal ones are read once."""
+    return _options(msgspec.json.encode(settings))
+
+
+@lru_cache(maxsize=256)
+def _options(settings: bytes) -> tuple[TaskSettings, Rules]:
+    options = msgspec.json.decode(settings, type=TaskSettings)
+    return options, options.redaction

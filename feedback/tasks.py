@@ -3,6 +3,7 @@
 from functools import partial
 
 from config.celery import bell
+from feedback import traffic
 from feedback.processing import process_queue, waiting_seconds
 
 TEXT, LAYOUT, IMAGE = "process.text", "process.layout", "process.image"
@@ -21,3 +22,8 @@ def process_layout() -> None:
 @bell("feedback.process_image", waiting=partial(waiting_seconds, IMAGE))
 def process_image() -> None:
     process_queue(IMAGE)
+
+
+@bell("feedback.measure_tasks", waiting=traffic.waiting_seconds, is_short=False)
+def measure_tasks() -> None:
+    traffic.measure_tasks()

@@ -1,13 +1,16 @@
 from django.urls import path
 
-from feedback import views
+from feedback.views import capture, images, reading, tasks
 
 urlpatterns = [
-    path("tasks/", views.TasksView.as_view()),
-    path("tasks/<slug:slug>/", views.TaskView.as_view()),
-    path("inferences/", views.InferencesView.as_view()),
-    path("feedback/", views.FeedbackListView.as_view()),
-    path("feedback/batch/", views.FeedbackBatchView.as_view()),
-    path("feedback/<uuid:feedback_id>/", views.FeedbackView.as_view()),
-    path("feedback/<uuid:feedback_id>/review/", views.ReviewView.as_view()),
+    path("feedback/", capture.FeedbackListView.as_view()),
+    path("inferences/", capture.InferencesView.as_view()),
+    path("feedback/batch/", capture.FeedbackBatchView.as_view()),
+    path("tasks/", tasks.TasksView.as_view()),
+    path("tasks/<slug:slug>/", tasks.TaskView.as_view()),
+    path("feedback/<uuid:feedback_id>/", reading.FeedbackView.as_view()),
+    path("feedback/<uuid:feedback_id>/review/", reading.ReviewView.as_view()),
+    path("images/", images.ImagesView.as_view()),
+    path("images/<uuid:image_id>/", images.ImageView.as_view()),
+    path("images/<uuid:image_id>/file/", images.ImageFileView.as_view()),
 ]

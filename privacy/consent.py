@@ -7,24 +7,23 @@ from privacy.errors import NoConsent, OptedOut
 from privacy.models import Consent, ConsentDefault, DataSubject, Project, Purpose
 
 
-def require(project: Project, user_id: str | None) -> None:
-    """Raise OptedOut or NoConsent unless this person's data may be stored.
+def check(*, said: bool | None, by_default: str) -> None:
+    """Raise OptedOut or NoConsent for what a person said about collection (None: nothing)."""
+    if said is False:
+        raise OptedOut
+    if said is None and by_default == ConsentDefault.WITHHELD:
+        raise NoConsent
 
-    A person who is new becomes a data subject, so that they can be found, and leave, later.
-    """
+
+def require(project: Project, user_id: str | None) -> None:
+    """Ask the database, then `check`; who is new becomes a data subject, to be found later."""
     if user_id is None:
         return
-    answers = list(
-        DataSubject.objects.filter(project=project, user_id=user_id).values_list(
-            "consents__purpose", "consents__is_granted"
-        )
-    )
-    has_granted = dict(answers).get(Purpose.COLLECTION)
-    if has_granted is False:
-        raise OptedOut
-    if has_granted is None and project.consent_default == ConsentDefault.WITHHELD:
-        raise NoConsent
-    if not answers:
+    subject = DataSubject.objects.filter(project=project, user_id=user_id)
+    said = Consent.objects.filter(subject__in=subject, purpose=Purpose.COLLECTION)
+    granted = said.values_list("is_granted", flat=True).first()
+    check(said=granted, by_default=project.consent_default)
+    if granted is None:
         DataSubject.objects.bulk_create(
             [DataSubject(project=project, user_id=user_id)], ignore_conflicts=True
         )

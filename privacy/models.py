@@ -74,7 +74,7 @@ class ApiKey(models.Model):
 class DataSubject(models.Model):
     """A person as one project knows them."""
 
-    project = models.ForeignKey(Project, models.PROTECT, related_name="subjects")
+    project = models.ForeignKey(Project, models.PROTECT, related_name="subjects", db_index=False)
     user_id = models.CharField(max_length=128, validators=[RegexValidator(USER_ID_PATTERN)])
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -92,7 +92,9 @@ class DataSubject(models.Model):
 class Consent(models.Model):
     """What a person last said about one purpose; what they said before is in its history."""
 
-    subject = models.ForeignKey(DataSubject, models.CASCADE, related_name="consents")
+    subject = models.ForeignKey(
+        DataSubject, models.CASCADE, related_name="consents", db_index=False
+    )
     purpose = models.CharField(max_length=10, choices=Purpose)
     is_granted = models.BooleanField()
     decided_at = models.DateTimeField()

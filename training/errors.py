@@ -87,12 +87,6 @@ class TransitionRefused(EmendError):
     title = "The status does not allow this"
 
 
-class ArtifactDamaged(EmendError):
-    code = "training.artifact_damaged"
-    status = 500
-    title = "A stored artefact is missing or does not have its checksum"
-
-
 class CannotJudge(EmendError):
     code = "training.cannot_judge"
     status = 422

@@ -17,10 +17,11 @@ from django.db.models import Count, F, Max, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
+from config import storage
 from config.errors import EmendError, Malformed, Problem
 from feedback.models import Example, Task
 from feedback.normalise import normalise
-from training import datasets, evaluation, leases, storage
+from training import datasets, evaluation, leases
 from training.classifiers import LinearClassifier
 from training.errors import NoTrainer, TrainingDataUnfit
 from training.evaluation import Answers, Case, Predictor

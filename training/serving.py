@@ -9,14 +9,17 @@ from typing import Any, NamedTuple
 
 from django.db import transaction
 
-from feedback.capture import Redactor, check_input, redacted_inference, require_free_disk, sign
-from feedback.models import Inference, Task
-from feedback.serializers import Body, Identifier, SentBody
+from config import storage
+from feedback.capture import require_free_disk
+from feedback.capture.cleaning import check_input, clean, clean_id
+from feedback.models import ID_LENGTH, Inference, Task
+from feedback.normalise import content_hash
+from feedback.serializers import Body, Identifier
 from privacy import consent
 from privacy.errors import NoConsent, OptedOut
 from privacy.idempotency import fingerprint
-from privacy.models import ApiKey
-from training import runs, storage
+from privacy.models import ApiKey, Scope
+from training import runs
 from training.classifiers import LinearClassifier
 from training.errors import NoModel
 from training.gates import champion_of
@@ -24,6 +27,7 @@ from training.models import CHALLENGER, CHAMPION, ModelVersion, Prediction, Roll
 
 STATE_SECONDS = 1.0  # how long a process may serve by an alias that has moved
 CACHED_CLASSIFIERS = 16
+LEAST_PROBABILITY = 0.001  # less is not kept with an answer: it is as good as nothing
 
 
 class PredictBody(Body, kw_only=True):
@@ -102,16 +106,30 @@ def predict(*, key: ApiKey, task: Task, body: PredictBody, sent: object) -> Serv
     The input is redacted first, so that the model sees what it was trained on.
     """
     check_input(task, body.input)
-    inference = redacted_inference(Redactor(task), body.input)
+    found = clean(task, None, body.input)
+    (input_,) = found.others
     chosen = route(task, body.user_id or body.session_id)
-    outputs, confidences = runs.predictor(_classifier(chosen.model_version.weights_hash))(
-        [runs.reading(task.kind.text_of(inference.input))]
+    classifier = _classifier(chosen.model_version.weights_hash)
+    (shares,) = classifier.predict_proba([runs.reading(task.kind.text_of(input_))])
+    probabilities = dict(zip(classifier.labels, shares.tolist(), strict=True))
+    output = max(probabilities, key=lambda label: probabilities[label])
+    inference = Inference(
+        project=key.project,
+        task=task,
+        api_key=key,
+        user_id=body.user_id,
+        is_verified=key.scope == Scope.MANAGE,
+        session_id=clean_id(body.session_id, ID_LENGTH),
+        input=input_,
+        input_hash=content_hash(input_),
+        redactions=found.counts,
+        fingerprint=fingerprint(key.project, sent),
+        output=output,
+        confidence=probabilities[output],
+        probabilities={k: p for k, p in probabilities.items() if p >= LEAST_PROBABILITY},
+        model_version=str(chosen.model_version.version),
+        arm=chosen.arm,
     )
-    inference.output = outputs[0]
-    inference.confidence = None if confidences is None else float(confidences[0])
-    inference.model_version = str(chosen.model_version.version)
-    sender = SentBody(user_id=body.user_id, session_id=body.session_id)
-    sign(inference, key, sender, fingerprint(key.project, sent))
     try:
         _store(inference, chosen)
     except (OptedOut, NoConsent):

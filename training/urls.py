@@ -10,6 +10,7 @@ urlpatterns = [
     path("datasets/<slug:name>/versions/", views.VersionsView.as_view()),
     path(VERSION, views.VersionView.as_view()),
     path(f"{VERSION}export/", views.ExportView.as_view()),
+    path(f"{VERSION}left-out/", views.LeftOutView.as_view()),
     path(f"{VERSION}diff/", views.DiffView.as_view()),
     path(f"{VERSION}lineage/", views.VersionLineageView.as_view()),
     path("feedback/<uuid:feedback_id>/lineage/", views.FeedbackLineageView.as_view()),

@@ -2,6 +2,7 @@
 
 import re
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -10,13 +11,13 @@ from django.http import StreamingHttpResponse
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from config.api import BATCH_BYTES, malformed, read
+from config.api import BATCH_BYTES, Page, malformed, read
 from config.errors import NotFound
 from config.json import loads_items
 from config.schema import documented
-from feedback.capture import find_task
 from feedback.imports import import_examples
-from feedback.views import feedback_of, task_of
+from feedback.views.reading import feedback_of
+from feedback.views.tasks import named_task, task_of
 from privacy.access import KeyRequest
 from privacy.models import Project
 from training import datasets, lineage, rollouts, runs, serving
@@ -26,8 +27,10 @@ from training.models import Dataset, DatasetVersion, ModelAlias, ModelVersion, R
 from training.serializers import (
     DatasetBody,
     ExamplesBody,
+    LeftOutQuery,
     RolloutBody,
     RunBody,
+    left_out_document,
     model_document,
     rollout_document,
     run_document,
@@ -43,7 +46,7 @@ class DatasetsView(APIView):
     @documented(body=DatasetBody, status=201, answer="The new dataset.", refusals=(409,))
     def post(self, request: KeyRequest) -> Response:
         body = read(request.data, DatasetBody)
-        task = find_task(request.auth.project, body.task)
+        task = named_task(request, body.task)
         try:
             with transaction.atomic():
                 dataset = Dataset.objects.create(
@@ -111,6 +114,35 @@ def _export_row(row: datasets.Row) -> dict[str, object]:
     return {name: getattr(row, name) for name in fields}
 
 
+class LeftOutPage(Page):
+    """By id: a version's rows are stored at once, so their times cannot order them."""
+
+    def get_ordering(self, *_context: Any) -> tuple[str, ...]:
+        return ("-pk",)
+
+    def decode_cursor(self, request: Any) -> Any:
+        cursor = super().decode_cursor(request)
+        if cursor is not None and not re.fullmatch(r"[0-9]{1,18}", cursor.position or "0"):
+            raise malformed("/cursor", "Not a cursor of this list.")
+        return cursor
+
+
+class LeftOutView(APIView):
+    """The train rows that a version left out for being like a row of its holdout."""
+
+    @documented(
+        answer="What was left out, each with the nearest example of the holdout.",
+        query={"reason": "near_holdout"},
+    )
+    def get(self, request: KeyRequest, name: str, number: int) -> Response:
+        given = {k: v for k, v in request.query_params.items() if k not in {"cursor", "limit"}}
+        read(given, LeftOutQuery)
+        rows = version_of(request, name, number).left_out.select_related("example__feedback")
+        page = LeftOutPage()
+        found = page.paginate_queryset(rows, request) or []
+        return page.get_paginated_response([left_out_document(row) for row in found])
+
+
 class DiffView(APIView):
     @documented(answer="How two versions differ.", query={"against": "number of the other version"})
     def get(self, request: KeyRequest, name: str, number: int) -> Response:
@@ -142,7 +174,7 @@ class ExamplesView(APIView):
     @documented(body=ExamplesBody, status=201, answer="How many examples were stored.")
     def post(self, request: KeyRequest) -> Response:
         body = read(request.data, ExamplesBody)
-        task = find_task(request.auth.project, body.task)
+        task = named_task(request, body.task)
         pairs = [(item.input, item.output) for item in body.items]
         return Response({"created": import_examples(task, pairs, split=body.split)}, 201)
 
@@ -151,7 +183,7 @@ class RunsView(APIView):
     @documented(body=RunBody, status=202, answer="The run is queued.", refusals=(422,))
     def post(self, request: KeyRequest) -> Response:
         body = read(request.data, RunBody)
-        task = find_task(request.auth.project, body.task)
+        task = named_task(request, body.task)
         dataset = dataset_of(task.project, body.dataset) if body.dataset else None
         version = None
         if body.version is not None:
@@ -248,7 +280,7 @@ class RolloutsView(APIView):
     @documented(body=RolloutBody, status=201, answer="The canary has begun.", refusals=(409,))
     def post(self, request: KeyRequest) -> Response:
         body = read(request.data, RolloutBody)
-        task = find_task(request.auth.project, body.task)
+        task = named_task(request, body.task)
         rollout = rollouts.start(model_of(request, task.slug, body.challenger), body.plan)
         return Response(rollout_document(rollout), 201)
 

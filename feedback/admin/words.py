@@ -8,12 +8,9 @@ from typing import Any
 
 from config.json import JSON
 from feedback.models import Decision, Feedback
+from feedback.validation import FLAGS
 
-WHY_FLAGGED = {
-    "feedback.no_fix": "A thumbs down that does not say what would be right",
-    "feedback.markup": "Contains markup or a script",
-    "feedback.contradiction": "Someone else corrected the same input differently",
-}
+WHY_FLAGGED = {code: rule.message for code, rule in FLAGS.items()}
 REASONS = {
     "wrong": "The correction is wrong",
     "unrelated": "It is not about this answer",

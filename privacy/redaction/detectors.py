@@ -2,27 +2,29 @@
 
 import ipaddress
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
 
-from stdnum import iban
+from stdnum.cn import ric
+from stdnum.fi import hetu
+from stdnum.it import codicefiscale
 
-from privacy.redaction import numbers
-from privacy.redaction.numbers import Finding
-
-Rule: TypeAlias = Callable[[str, int, int, str, Sequence[str]], list[Finding]]
+from privacy.redaction import likely, numbers, secrets
+from privacy.redaction.found import LIKELY, Finding, Place, words
 
 
 @dataclass(frozen=True)
 class Detector:
     """One pattern of the combined scan; `find` judges a match of it.
 
-    It gets the text, start and end, what stands before (redacted so far) and the phone regions.
+    Every anchor is tried only where no letter or digit stands before.
     """
 
     anchor: str
-    find: Rule
+    find: Callable[[Place], list[Finding]]
+    types: tuple[str, ...]
+    # Whether its anchor may be all letters; else a digit, @ or : is near.
+    is_word: bool = False
 
 
 _VERSION_BEFORE = re.compile(
@@ -31,78 +33,166 @@ _VERSION_BEFORE = re.compile(
     re.IGNORECASE,
 )
 _CONTEXT = 24
-_IBAN_LENGTHS = range(34, 14, -1)
+_SSH_USER = "git@"
+# Lengths by country, from the IBAN registry (ISO 13616).
+_IBAN_LENGTHS = {
+    country: int(length)
+    for length, countries in {
+        "15": "NO", "16": "BE", "18": "DK FI FO GL NL SD FK", "19": "MK SI",
+        "20": "AT BA EE KZ LT LU XK MN", "21": "CH HR LI LV", "22": "BG BH CR DE GB GE IE ME RS VA",
+        "23": "AE GI IL IQ TL OM SO", "24": "AD CZ ES MD PK RO SA SE SK TN VG",
+        "25": "LY PT ST", "26": "IS TR", "27": "BI DJ FR GR IT MC MR SM",
+        "28": "AL AZ BY CY DO GT HN HU LB NI PL SV", "29": "BR EG PS QA UA", "30": "JO KW MU YE",
+        "31": "MT SC", "32": "LC", "33": "RU",
+    }.items()
+    for country in countries.split()
+}  # fmt: skip
+_ID_SHAPES = [
+    (re.compile(r"[A-Z]{6}\w{10}", re.IGNORECASE), codicefiscale),
+    (re.compile(r"\d{6}[-+A]\w{4}"), hetu),
+    (re.compile(r"\d{17}\w"), ric),
+]
+_ID_WORDS = ["ssn", "social security", "national id", "national identity", "identity card", "dni"]
+_ID_WORDS += ["id card", "nino", "national insurance", "nhs", "passport", "bsn", "personnummer"]
+_ID_WORDS += ["burgerservicenummer", "pesel", "cpr", "cpf", "curp", "nie", "nif", "codice fiscale"]
+_ID_WORDS += ["steuer-?id", "aadha+r", "tfn", "tax file", "tax id", "itin", "nric", "hetu", "sin"]
+# The value beside a word for a national id.
+_ID_VALUE = re.compile(
+    r"(?:[\W_]{1,3}(?:number|card|no|nr|num|is|was|my|the|ist|es)\b){0,4}[\W_]{0,3}"
+    r"((?:[A-Z]{0,3}[ -]?|[a-z]{1,3})\d(?:[ .\-/]?\d|-?[A-Z](?![a-z])){5,20}(?: [A-D])?)(?![^\W_])"
+)
 
 
-def _find_email(text: str, start: int, end: int, *_: object) -> list[Finding]:
-    name = text[start:end].partition("@")[0]
+def _find_email(place: Place) -> list[Finding]:
+    name = place.run.partition("@")[0]
+    start = place.start
     if name.startswith(".") or ".." in name:
         # Dots before the name end a sentence or a list: keep them.
         start += len(name) - len(re.split(r"^\.+|\.{2,}", name)[-1])
-    return [("EMAIL", start, end)] if text[start] != "@" else []
+    if place.text.startswith(("@", _SSH_USER), start):
+        return []
+    return [("EMAIL", start, place.end)]
 
 
-def _find_iban(text: str, start: int, end: int, *_: object) -> list[Finding]:
-    """Try the longest piece first: words may follow the number without a mark."""
-    places = [place for place in range(start, end) if text[place].isalnum()]
-    compact = "".join(text[place] for place in places).upper()
-    for length in _IBAN_LENGTHS:
-        if length > len(places):
-            continue
-        last = places[length - 1] + 1
-        if text[last : last + 1].isalnum() or not _is_mod_97(compact[:length]):
-            continue
-        if iban.is_valid(compact[:length], check_country=False):
-            return [("IBAN", start, last)]
+def _find_credentials(place: Place) -> list[Finding]:
+    return [("URL_CREDENTIALS", place.start + place.run.index("//") + 2, place.end)]
+
+
+def _find_iban(place: Place) -> list[Finding]:
+    """Check ISO 7064 mod 97-10 over as many marks as the country's IBAN has."""
+    length = _IBAN_LENGTHS.get(place.run[:2].upper())
+    if length is None:
+        return []
+    written = re.compile(rf"\w(?:[ -]?[A-Za-z0-9]){{{length - 1}}}(?![^\W_])")
+    match = written.match(place.text, place.start)
+    if match is None:
+        return []
+    compact = re.sub(r"[ -]", "", match.group())
+    is_valid = int("".join(str(int(mark, 36)) for mark in compact[4:] + compact[:4])) % 97 == 1
+    return [("IBAN", *match.span())] if is_valid else []
+
+
+def _find_ipv4(place: Place) -> list[Finding]:
+    return [] if _VERSION_BEFORE.search(place.before[-_CONTEXT:]) else _find_ip(place)
+
+
+def _find_ipv6(place: Place) -> list[Finding]:
+    groups = [group for group in place.run.split(":") if group]
+    # `a::b` and `x[::1]` are addresses too, but far more often names in code or slices.
+    is_loopback = place.run == "::1" and not re.search(r"[\w)]\[$", place.before)
+    if not is_loopback and len(groups) < 8:
+        if len(groups) < 2 and not re.match(r"(?i)fe80|f[cd]\w\w|2\w{3}", place.run):
+            return []
+        if max(map(len, groups)) < 3 or not any(mark.isdigit() for mark in place.run):
+            return []
+    return _find_ip(place)
+
+
+def _find_ip(place: Place) -> list[Finding]:
+    try:
+        ipaddress.ip_address(place.run)
+    except ValueError:
+        return []
+    return [("IP_ADDRESS", place.start, place.end)]
+
+
+def _find_mac(place: Place) -> list[Finding]:
+    # Six pairs of digits between dashes are more often some other number.
+    is_number = "-" in place.run and not any(mark.isalpha() for mark in place.run)
+    return [] if is_number else [("MAC_ADDRESS", place.start, place.end)]
+
+
+def _find_id(place: Place) -> list[Finding]:
+    run = place.run
+    if numbers.is_labelled(place.before):
+        return []
+    if (
+        " " in run
+        or len(run) == 9
+        or any(s.fullmatch(run) and i.is_valid(run) for s, i in _ID_SHAPES)
+    ):
+        return [("NATIONAL_ID", place.start, place.end)]
     return []
 
 
-def _is_mod_97(compact: str) -> bool:
-    """Check the digits of ISO 7064 before the far slower look at the country's own structure."""
-    return int("".join(str(int(mark, 36)) for mark in compact[4:] + compact[:4])) % 97 == 1
-
-
-def _find_ipv4(text: str, start: int, end: int, before: str, *_: object) -> list[Finding]:
-    if _VERSION_BEFORE.search(before[-_CONTEXT:]):
+def _find_worded_id(place: Place) -> list[Finding]:
+    """Take any number beside the word: who writes it there says what it is."""
+    value = _ID_VALUE.match(place.text, place.end)
+    if value is None or sum(mark.isdigit() for mark in value[1]) < 6:
         return []
-    return _find_ip(text, start, end)
+    return [("NATIONAL_ID", *value.span(1))]
 
 
-def _find_ipv6(text: str, start: int, end: int, *_: object) -> list[Finding]:
-    groups = [group for group in text[start:end].split(":") if group]
-    # `a::b` is an address too, but far more often a name in code or a slice.
-    if len(groups) < 8 and (len(groups) < 2 or max(map(len, groups)) < 3):
-        return []
-    return _find_ip(text, start, end)
-
-
-def _find_ip(text: str, start: int, end: int) -> list[Finding]:
-    try:
-        ipaddress.ip_address(text[start:end])
-    except ValueError:
-        return []
-    return [("IP_ADDRESS", start, end)]
-
-
-# Anchors begin at a boundary and bound every repeat, so that a scan stays linear in the text.
+# Anchors bound every repeat, so that a scan stays linear in the text.
 DETECTORS = {
+    "pem": Detector(secrets.PEM, secrets.find_known, ("SECRET",), is_word=True),
+    "credentials": Detector(
+        r"[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s/@:?#\[\]]{0,128}:[^\s/@\[\]]{0,256}(?=@)",
+        _find_credentials,
+        ("URL_CREDENTIALS",),
+    ),
+    "known": Detector(rf"(?:{secrets.KNOWN})(?![^\W_])", secrets.find_known, ("SECRET",)),
     "email": Detector(
         r"(?<![\w.%+'-])[\w.%+'-]{1,64}@(?![1-9]x\.)(?:[^\W_](?:[\w-]{0,62})\.){1,8}"
         r"(?:xn--[a-z0-9-]{2,59}|[^\W\d_]{2,24})(?![^\W_]|-\w)",
         _find_email,
+        ("EMAIL",),
     ),
-    "iban": Detector(
-        r"(?<![^\W_])[A-Za-z]{2}[0-9]{2}(?:[ \u00a0-]?[A-Za-z0-9]){11,30}",
-        _find_iban,
+    "iban": Detector(r"[A-Za-z]{2}[0-9]{2}(?=(?:[ -]?[A-Za-z0-9]){11})", _find_iban, ("IBAN",)),
+    "coin": Detector(secrets.COIN, secrets.find_coin, ("CRYPTO_ADDRESS",)),
+    "worded": Detector(secrets.WORDED, secrets.find_worded, ("SECRET",), is_word=True),
+    "worded_id": Detector(
+        words(_ID_WORDS),
+        _find_worded_id,
+        ("NATIONAL_ID",),
+        is_word=True,
+    ),
+    "id": Detector(
+        r"(?:[A-Z]{6}\d\d[A-Z]\d\d[A-Z]\d{3}[A-Z]|\d{6}[-+A]\d{3}[0-9A-Y]|\d{17}[\dX]|"
+        r"[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]\d{6}[A-D])(?!\w)",
+        _find_id,
+        ("NATIONAL_ID",),
+    ),
+    "mac": Detector(
+        r"(?<![:.-])(?:[0-9A-Fa-f]{2}(?:(?::[0-9A-Fa-f]{2}){5}|(?:-[0-9A-Fa-f]{2}){5})|"
+        r"[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4})(?![\w:]|[.-]\w)",
+        _find_mac,
+        ("MAC_ADDRESS",),
     ),
     "ipv6": Detector(
-        r"(?<![\w:.])(?=[0-9A-Fa-f:]*:)(?:[0-9A-Fa-f]{0,4}:){2,7}"
+        r"(?<![:.])(?=[0-9A-Fa-f]{0,4}:)(?:[0-9A-Fa-f]{0,4}:){2,7}"
         r"(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9A-Fa-f]{0,4})(?![\w:]|\.\w)",
         _find_ipv6,
+        ("IP_ADDRESS",),
     ),
     "ipv4": Detector(
-        r"(?<![\w.])(?<!\w/)[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?!\w|\.\d)",
+        r"(?<![_.])(?<!\w/)[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?!\w|\.\d)",
         _find_ipv4,
+        ("IP_ADDRESS",),
     ),
-    "number": Detector(numbers.ANCHOR, numbers.find),
+    "number": Detector(numbers.ANCHOR, numbers.find, ("CREDIT_CARD", "NATIONAL_ID", "PHONE")),
+    "born": Detector(likely.WORD, likely.find_worded, (LIKELY,), is_word=True),
+    "street": Detector(likely.STREET, likely.find_street, (LIKELY,)),
+    "random": Detector(secrets.RANDOM, secrets.find_random, ("SECRET",)),
 }
+ALL = frozenset(kind for detector in DETECTORS.values() for kind in detector.types) - {LIKELY}

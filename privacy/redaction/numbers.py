@@ -1,139 +1,195 @@
-"""Tell cards and phone numbers from all the other long numbers."""
+"""Tell cards, national ids and phone numbers from all the other long numbers."""
 
 import re
 from collections.abc import Sequence
-from typing import TypeAlias
 
-import phonenumbers
 from stdnum import luhn
+from stdnum.be import nn
+from stdnum.br import cpf
+from stdnum.fr import nir
+from stdnum.kr import rrn
+from stdnum.se import personnummer
+from stdnum.us import ssn
 
-# Type, start, end.
-Finding: TypeAlias = tuple[str, int, int]
+from privacy.redaction.found import LIKELY, Finding, Place, words
+from privacy.redaction.phones import is_international, is_national, is_valid_abroad
 
-_SPACE = r" \u00a0\u202f"
-_GAP = rf"[{_SPACE}.\-\u2010-\u2013/()]"
+_GAP = r"[ .\-/()]"
 # Seven digits or more with at most three marks between two of them; an IPv4 address that follows
 # after a space is left to its own rule.
 ANCHOR = (
-    rf"(?<!\w)(?:\+\(?|\()?\d(?:(?:{_GAP}{{1,3}}"
-    rf"(?!(?<=[{_SPACE}])\d{{1,3}}(?:\.\d{{1,3}}){{3}}(?![\w.])))?\d){{6,}}(?!\w*@)"
+    rf"(?<!_)(?:\+\(?|\()?\d(?:(?:{_GAP}{{1,3}}"
+    r"(?!(?<= )\d{1,3}(?:\.\d{1,3}){3}(?![\w.])))?\d){6,}(?!\w*@)"
 )
 
-# First digits in use: Visa, Mastercard, Mir, American Express, Diners, JCB, Discover, UnionPay,
-# Maestro (ISO/IEC 7812). They spare nine in ten of the order numbers that pass Luhn by luck.
-_CARD_PREFIX = re.compile(r"4|5|6|3[0-9]|2[2-7]|2131|1800")
-_CARD_DIGITS = range(13, 20)
-_CARD_GROUPS = 5
+# Lengths and first digits in use (ISO/IEC 7812): Visa, American Express, Diners, JCB, Mastercard,
+# Mir, Discover and UnionPay, Maestro. They spare most order numbers that pass Luhn by luck.
+_CARD = re.compile(
+    r"4(?:\d{12}|\d{15}|\d{18})|3[47]\d{13}|3(?:0[0-5]|[689]\d)\d{11}|(?:2131|1800)\d{11}|"
+    r"35\d{14}|5[1-5]\d{14}|2(?:2[2-9]|[3-6]\d|7[01])\d{13}|2720\d{12}|220[0-4]\d{12,15}|"
+    r"6(?:011|4[4-9]\d|5\d\d|2\d\d)\d{12,15}|(?:50|5[6-8]|6\d)\d{10,17}|0604\d{8}"
+)
+_SHORTEST_CARD = 12
+# A card as it is written: in one, or in groups with the same single mark between them.
+_CARD_SHAPE = re.compile(
+    r"(?<!\d)(?:\d{12,19}|\d{4}([ .\-])\d{4}\1\d{4}(?:\1\d{1,4})?(?:\1\d{1,3})?|"
+    r"\d{4}([ .\-])\d{6}\2\d{4,5})(?!\d)"
+)
+_ID_SHAPES = [
+    (re.compile(r"\d{3}-\d\d-\d{4}"), ssn),
+    (re.compile(r"\d{3}\.\d{3}\.\d{3}-\d\d"), cpf),
+    (re.compile(r"\d\d\.\d\d\.\d\d-\d{3}\.\d\d"), nn),
+    (re.compile(r"\d{6}-\d{7}"), rrn),
+    (re.compile(r"(?:\d\d)?\d{6}-\d{4}"), personnummer),
+    (re.compile(r"[12] ?\d\d ?\d\d ?\d\d ?\d{3} ?\d{3} ?\d\d"), nir),
+]
 
 _PHONE_DIGITS = range(7, 16)
+_GROUPS_AFTER = 3
+# Between two numbers in one run.
+_BETWEEN = re.compile(r" ?/ | - | {2,3}")
 _EXTENSION = re.compile(r"\s?(?:x|ext\.?)\s?\d{1,6}\b", re.IGNORECASE)
 _CONTEXT = 48
-_FILLER = r"(?:(?:me|us|him|her|them|my|our|your|on|at|to|is|now|back|please|number|no|nr|num)\b)"
+_FILLERS = (
+    "me us him her them my our your on at to is was now back please number no nr num home work "
+)
+_FILLERS += "office new or and under auf unter au al ist es est"
+_PHONE_WORDS = ["phones?", "telephones?", "phoned", "call(?:s|ed|ing)?", "tel", "mobiles?", "fax"]
+_PHONE_WORDS += ["cell(?:phone)?", "whatsapp", "sms", "signal", "dial(?:led|ling)?", "hotline"]
+_PHONE_WORDS += ["landline", "desk", "viber", "text(?= to)", "messages?(?= to)"]
+_PHONE_WORDS += [
+    f"{verb}(?:ed|ing)?(?= (?:me|us|him|her|them|[A-Z]))"
+    for verb in ("text", "ring", "reach", "contact")
+]
+_PHONE_WORDS += ["answer(?:s|ing)?(?= (?:at|on))"]
+_PHONE_WORDS += [f"{whose} number(?= is)" for whose in ("my", "our", "his", "her", "their")]
+_PHONE_WORDS += ["t[ée]l[ée](?:phone|fono)", "telefon[oe]?", "tlf", "tél", "m[óo]vil", "portable"]
+_PHONE_WORDS += ["celular", "handy(?:nummer)?", "rufen", "appelez", "llam[ae]\\w{0,8}", "rufnummer"]
+_PHONE_WORDS += ["komórka", "telefonnummer"]
 _WORD_BEFORE = re.compile(
-    r"(?<![\[\w])(?:(?:tele)?phones?|phoned|call(?:s|ed|ing)?|tel|mobiles?|cell(?:phone)?|fax|"
-    r"whatsapp|sms|signal|dial(?:led|ling)?|hotline|landline|desk|"
-    r"(?:text|ring|reach|contact)(?:ed|ing)?(?= (?:me|us|him|her|them)\b)|text(?= to\b)|"
-    r"messages?(?= to\b)|answer(?:s|ing)?(?= (?:at|on)\b)|"
-    r"(?:my|our|his|her|their) number(?= is\b)|"
-    r"t[ée]l[ée](?:phone|fono)|telefon[oe]?|tlf|t[ée]l|m[óo]vil|portable|celular|handy|"
-    r"rufen|appelez|llam[ae]\w*|rufnummer|komórka)"
-    rf"(?:[\W_]{{1,3}}{_FILLER}){{0,4}}[\W_]{{0,3}}$",
-    re.IGNORECASE,
+    rf"(?<![\[\w]){words(_PHONE_WORDS)}(?:(?: [A-Z][\w.'-]{{0,20}}){{1,4}} (?:at|on)|"
+    rf"(?:[\W_]{{1,3}}{words(_FILLERS.split())}){{0,4}})[\W_]{{0,3}}$"
 )
 _WORD_AFTER = re.compile(
-    rf"[{_SPACE}\-(,]{{1,3}}(?:fax|mobile|cell|phone|office|landline|whatsapp)\b", re.IGNORECASE
+    r"[ \-(,]{1,3}(?:fax|mobile|cell|phone|office|landline|whatsapp)\b", re.IGNORECASE
 )
-_PHONE_BEFORE = re.compile(r"\[PHONE\](?:\s?(?:,|/|or|and|&)\s?){1,2}$", re.IGNORECASE)
+_PHONE_BEFORE = re.compile(r"\[PHONE\](?:\s?(?:,|/|or|and|&)\s?|\s?- | {2,3}){1,2}$", re.IGNORECASE)
+# How people group a phone number; only reported.
+_PHONE_SHAPE = re.compile(
+    r"\(0?\d{2,4}\) ?\d{3,4}[ .\-]?\d{3,4}|0\d{9,10}|0\d{1,4}[ \-/]\d{3,4}[ \-]?\d{3,4}|"
+    r"\d{3}([ .\-])\d{3}\1\d{4}|0\d([ .\-])\d\d(?:\2\d\d){3}"
+)
 
-_URL_BEFORE = re.compile(r"(?:://|\bwww\.|\w\.[A-Za-z]{2,}/)\S*$")
+_URL_BEFORE = re.compile(r".*(?:://|^www\.|\w\.[A-Za-z]{2,24}/)")
 _MONEY_BEFORE = re.compile(r"(?:[$€£¥₹]|\b(?:USD|EUR|GBP|CHF|JPY|INR))\s?-?$")
 _MONEY_AFTER = re.compile(r"(?:,\d+)?\s?(?:[$€£¥₹%°]|(?:USD|EUR|GBP|CHF|JPY|INR)\b)")
-_LABEL_BEFORE = re.compile(
-    r"(?:#|\b(?:order|invoice|ref|reference|ticket|case|tracking|id|sku|isbn|ean|serial|model|"
-    r"account|acct|zip|ssn|social security|licen[cs]e|passport|card|cc|"
-    r"version|part|item|batch|po|lat|lon|latitude|longitude)"
-    r"\W{0,3}(?:(?:number|no|nr|num|id|code|is)\W{0,3}){0,2})$",
-    re.IGNORECASE,
-)
+_GOODS = ["orders?", "invoice", "ticket", "tracking", "sku", "isbn", "ean", "imei", "serial"]
+_LABELS = [*_GOODS, "ref", "reference", "case", "ids?", "model", "account", "acct", "zip", "apt"]
+_LABELS += ["suite", "unit", "box", "licen[cs]e", "card", "cc", "version", "part", "item", "batch"]
+_LABELS += ["po", "lat", "lon", "latitude", "longitude"]
+_LABEL_LINKS = ["number", "no", "nr", "num", "id", "code", "is"]
+_LABEL_END = rf"\W{{0,3}}(?:{words(_LABEL_LINKS)}\W{{0,3}}){{0,2}}$"
+_LABEL_BEFORE = re.compile(rf"(?:#|(?<!\w){words(_LABELS)}){_LABEL_END}")
+_GOODS_BEFORE = re.compile(rf"(?<!\w){words(_GOODS)}{_LABEL_END}")
 _DATE = re.compile(
     r"(?:19|20)\d\d([-./ ])\d{1,2}\1\d{1,2}(?!\d)|\d{1,2}([-./ ])\d{1,2}\2(?:19|20)\d\d(?!\d)|"
     r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?!\d)|"
-    r"(?:19|20)\d\d ?[-\u2010-\u2013/] ?(?:19|20)\d\d(?!\d)"
+    r"(?:19|20)\d\d ?[-/] ?(?:19|20)\d\d(?!\d)"
 )
+# A post code, a house number and the street; eight digits in two halves are a phone, though.
+_TWO_GROUPS = re.compile(r"\d{3,5} \d{2,4}")
+_STREET_AFTER = re.compile(r" [^\W\d_]")
 _DECIMAL = re.compile(r"\d+\.\d+")
-_UUID_BEFORE = re.compile(r"[0-9a-f]{4,8}-$", re.IGNORECASE)
+_HEX_BEFORE = re.compile(r"[0-9a-f]{4,8}-$", re.IGNORECASE)
 
 
-def find(text: str, start: int, end: int, before: str, regions: Sequence[str]) -> list[Finding]:
-    """Find the cards in a run of digits, or else see whether the run is a phone number."""
-    if _URL_BEFORE.search(before) or _UUID_BEFORE.search(before):
+def find(place: Place) -> list[Finding]:
+    """Find the cards in a run of digits, or a national id, or else phone numbers."""
+    before, run = place.before[-_CONTEXT:], place.run
+    last_word = place.before.rpartition(" ")[2]
+    if _URL_BEFORE.match(last_word) or _HEX_BEFORE.search(last_word):
         return []
-    after = text[end : end + _CONTEXT]
+    after = place.text[place.end : place.end + _CONTEXT]
     extension = _EXTENSION.match(after)
     if not extension and after[:1].isalnum():
         return []
-    cards = _find_cards(text, start, end)
+    cards = _find_cards(place, before) if len(run) >= _SHORTEST_CARD else []
     if cards or _MONEY_BEFORE.search(before) or _MONEY_AFTER.match(after):
         return cards
-    if not _is_phone(text[start:end], before[-_CONTEXT:], after, regions):
-        return []
-    return [("PHONE", start, end + (extension.end() if extension else 0))]
+    is_id = any(s.fullmatch(run) and id_.is_valid(run) for s, id_ in _ID_SHAPES)
+    if is_id and not is_labelled(before):
+        return [("NATIONAL_ID", place.start, place.end)]
+    return _find_phones(place, before, after, extension.end() if extension else 0)
 
 
-def _find_cards(text: str, start: int, end: int) -> list[Finding]:
+def is_labelled(before: str) -> bool:
+    """Tell whether the word before says that this is some other number."""
+    return _LABEL_BEFORE.search(before[-_CONTEXT:]) is not None
+
+
+def _find_cards(place: Place, before: str) -> list[Finding]:
     """Try all stretches of whole groups: a date or a security code may follow the card's number."""
-    groups = [match.span() for match in re.finditer(r"\d+", text[start:end])]
+    if place.run.isdigit() and _GOODS_BEFORE.search(before):
+        return []
     found: list[Finding] = []
-    first = 0
-    while first < len(groups):
-        low = start + groups[first][0]
-        ends = [start + high for _, high in groups[first : first + _CARD_GROUPS]]
-        taken = next((n for n, high in enumerate(ends) if _is_card(text[low:high])), None)
+    position = place.start
+    while shape := _CARD_SHAPE.search(place.text, position, place.end):
+        low, high = shape.span()
+        short = low + shape.group().rfind(shape[1]) if shape[1] else low
+        taken = next((end for end in (high, short) if _is_card(place.text[low:end])), None)
         if taken is not None:
-            found.append(("CREDIT_CARD", low, ends[taken]))
-        first += 1 if taken is None else taken + 1
+            found.append(("CREDIT_CARD", low, taken))
+        position = low + 1 if taken is None else taken
     return found
 
 
 def _is_card(run: str) -> bool:
-    gaps = set(re.findall(r"\D+", run))
-    if len(gaps) > 1 or any(len(gap) > 1 or gap in "./()" for gap in gaps):
-        return False
-    groups = re.findall(r"\d+", run)
-    if len(groups) > 1 and (len(groups[0]) != 4 or min(map(len, groups[:-1])) < 4):
-        return False
-    digits = "".join(str(int(digit)) for digit in "".join(groups))
-    if len(digits) not in _CARD_DIGITS or not _CARD_PREFIX.match(digits):
-        return False
-    return len(set(digits)) > 1 and luhn.is_valid(digits)
+    digits = re.sub(r"\D", "", run)
+    return bool(_CARD.fullmatch(digits)) and len(set(digits)) > 1 and luhn.is_valid(digits)
+
+
+def _find_phones(place: Place, before: str, after: str, extension: int) -> list[Finding]:
+    if _is_phone(place.run, before, after, place.regions):
+        return [("PHONE", place.start, place.end + extension)]
+    if place.run.startswith(("+", "(+", "00")):
+        return _find_shorter(place, before)
+    found: list[Finding] = []
+    start = place.start
+    bounds = [match.span() for match in _BETWEEN.finditer(place.text, start, place.end)]
+    for low, high in [*bounds, (place.end, place.end)] if bounds else []:
+        if _is_phone(place.text[start:low], before, "", place.regions):
+            found.append(("PHONE", start, low))
+            before = "[PHONE]/"
+        start = high
+    return found or _report(place, before)
+
+
+def _find_shorter(place: Place, before: str) -> list[Finding]:
+    """Leave out the last groups: another number may follow after a space."""
+    run = place.run
+    for _ in range(_GROUPS_AFTER):
+        run = run.rpartition(" ")[0]
+        if run and _is_phone(run, before, "", place.regions):
+            return [("PHONE", place.start, place.start + len(run))]
+    return []
+
+
+def _report(place: Place, before: str) -> list[Finding]:
+    is_like = _PHONE_SHAPE.fullmatch(place.run) and not _DATE.match(place.run)
+    return [(LIKELY, place.start, place.end)] if is_like and not is_labelled(before) else []
 
 
 def _is_phone(run: str, before: str, after: str, regions: Sequence[str]) -> bool:
-    digits = sum(mark.isdigit() for mark in run)
     if run.startswith(("+", "(+")):
-        return _is_international(run)
-    if digits not in _PHONE_DIGITS or _DATE.match(run) or after.startswith(":"):
-        return False
-    if _LABEL_BEFORE.search(before):
+        return is_international(run)
+    digits = sum(mark.isdigit() for mark in run)
+    is_long = digits not in _PHONE_DIGITS and not (run.startswith("00") and digits <= 17)
+    if is_long or after.startswith(":") or _DATE.match(run) or is_labelled(before):
         return False
     if _WORD_BEFORE.search(before) or _PHONE_BEFORE.search(before) or _WORD_AFTER.match(after):
         return True
-    return not _DECIMAL.fullmatch(run) and any(_is_national(run, region) for region in regions)
-
-
-def _is_international(run: str) -> bool:
-    try:
-        return phonenumbers.is_possible_number(phonenumbers.parse(run, None))
-    except phonenumbers.NumberParseException:
+    if run.startswith("00"):
+        return is_valid_abroad(run) or (len(run) - digits >= 3 and is_international(run))
+    if _DECIMAL.fullmatch(run) or (_TWO_GROUPS.fullmatch(run) and _STREET_AFTER.match(after)):
         return False
-
-
-def _is_national(run: str, region: str) -> bool:
-    """Where numbers are dialled with a leading 0, ask for it: nearly any digits pass without."""
-    metadata = phonenumbers.PhoneMetadata.metadata_for_region(region)
-    if metadata is None or (metadata.national_prefix == "0" and run.lstrip("(")[0] != "0"):
-        return False
-    try:
-        return phonenumbers.is_valid_number(phonenumbers.parse(run, region))
-    except phonenumbers.NumberParseException:
-        return False
+    return is_national(run, regions)

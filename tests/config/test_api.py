@@ -10,8 +10,8 @@ from django.db import connection
 from django.test import Client
 from django.urls import URLPattern, get_resolver
 
-from config import json
-from feedback.models import Feedback
+from config import json, storage
+from feedback.models import Feedback, Image
 from privacy.access import AnyScope
 from privacy.models import ApiKey
 from tests.product import Product, problem
@@ -78,7 +78,17 @@ def objects_of(shop):
         plan={"alpha": 0.05, "minimum_outcomes": 1},
         evidence={"log_e": 0},
     )
+    image = Image.objects.create(
+        project=shop.project,
+        is_verified=True,
+        sha256=storage.put(b"picture", "images"),
+        media_type="image/png",
+        width=1,
+        height=1,
+        difference_hash=0,
+    )
     return {
+        "uuid:image_id": image.uuid,
         "slug:slug": "mood",
         "uuid:feedback_id": row["id"],
         "slug:name": dataset.name,
@@ -168,7 +178,7 @@ def test_ids_are_unique_in_a_project_only(shop, stranger):
 def test_no_route_answers_without_a_key(key):
     values = dict.fromkeys(("slug:slug", "slug:name", "str:user_id", "str:purpose"), "x")
     values |= {"int:number": 1}
-    values |= {f"uuid:{n}_id": uuid.uuid4() for n in ("feedback", "run", "rollout")}
+    values |= {f"uuid:{n}_id": uuid.uuid4() for n in ("feedback", "run", "rollout", "image")}
     client = Client(headers={"Authorization": f"Bearer {key}"} if key else {})
     for path, view in routes():
         for method in methods(view):
@@ -432,7 +442,7 @@ def test_a_bug_is_answered_without_its_words(shop, monkeypatch):
     def fail(*_args, **_options):
         raise ZeroDivisionError("ann@example.org")
 
-    monkeypatch.setattr("feedback.views.task_document", fail)
+    monkeypatch.setattr("feedback.views.tasks.task_document", fail)
     shop.client.raise_request_exception = False
     document = shop.refused("GET", "tasks/", status=500, code="api.internal")
     assert "ann" not in json.dumps(document).decode()

@@ -32,7 +32,7 @@ def test_it_works():
 
 def test_all_services_are_there_and_watched(compose):
     services = compose["services"]
-    assert set(services) == {"db", "redis", "migrate", "web", "worker", "trainer", "beat"}
+    assert set(services) == {"db", "redis", "migrate", "web", "beat", *up.WORKERS}
     assert [name for name in services if "healthcheck" not in services[name]] == ["migrate"]
 
 

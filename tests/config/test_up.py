@@ -139,19 +139,19 @@ def test_a_used_port_is_said_before_anything_starts(tmp_path):
 
 def test_a_killed_worker_comes_back(command):
     def workers():
-        return {pid for pid, line in children(command.pid).items() if "-Q process" in line}
+        return {pid for pid, line in children(command.pid).items() if "-Q process.text" in line}
 
     killed = workers()
     assert len(killed) == 1
     os.kill(*killed, signal.SIGKILL)
     wait_until(lambda: workers() and workers() != killed)
-    assert re.search(r"worker +\| ended with -9; starts again in 1 s", output_of(command))
+    assert re.search(r"text +\| ended with -9; starts again in 1 s", output_of(command))
 
 
 def test_terminate_leaves_nothing(tmp_path):
     with started(tmp_path) as command:
         left = children(command.pid)
-        assert len(left) == 6
+        assert len(left) == 4 + len(up.WORKERS)
         command.terminate()
         assert command.wait(60) == 0
     wait_until(lambda: not any(is_group(pid) for pid in left), timeout_seconds=5)

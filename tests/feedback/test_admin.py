@@ -219,6 +219,7 @@ def test_hidden_characters_are_named():
 
 
 def test_every_flag_has_words():
+    assert all(" " in words for words in WHY_FLAGGED.values())
     assert set(WHY_FLAGGED) == set(FLAGS)
 
 

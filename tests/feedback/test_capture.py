@@ -8,6 +8,7 @@ from django.db import connection
 
 from config import embedded
 from feedback.models import Feedback, Inference
+from privacy.models import ApiKey
 from tests.product import Product, stored_text
 
 pytestmark = pytest.mark.django_db
@@ -73,7 +74,7 @@ def test_it_works(shop):
         ({"signal": "correction", "corrected": "blue"}, "feedback.schema_mismatch"),
         ({"signal": "correction", "corrected": {"a": 1}}, "feedback.schema_mismatch"),
         ({"signal": "up", "corrected": "neg"}, "feedback.schema_mismatch"),
-        ({"signal": "up", "comment": "x" * 501}, "feedback.too_long"),
+        ({"signal": "up", "comment": "so good " * 63}, "feedback.too_long"),
     ],
 )
 def test_validation_refuses_with_its_reason_and_keeps_the_row(shop, sent, code):
@@ -338,3 +339,20 @@ def test_batches_that_bring_the_same_people_in_another_order_are_all_stored(shop
     for thread in threads:
         thread.join()
     assert [answer.get("created") for answer in answers] == [30] * 6
+
+
+@pytest.mark.parametrize("column", ["revoked_at", "expires_at"])
+def test_a_remembered_key_is_refused_as_soon_as_it_has_ended(shop, column):
+    body = {"task": "mood", "input": "x", "output": "pos"}
+    act = body | {"signal": "up", "user_id": "ann"}
+    shop.post("feedback/", act, 201, Idempotency_Key="again")
+    ApiKey.objects.update(**{column: "2020-01-01T00:00:00Z"})
+    for path, sent in [
+        ("inferences/", body),
+        ("feedback/", act),
+        ("feedback/batch/", {"items": [act]}),
+    ]:
+        shop.refused("POST", path, sent, status=401, code="api.unauthenticated")
+    replay = {"status": 401, "code": "api.unauthenticated", "Idempotency_Key": "again"}
+    shop.refused("POST", "feedback/", act, **replay)
+    assert Feedback.objects.count() == Inference.objects.count() == 1

@@ -62,14 +62,19 @@ class Product:
     def show(self, text, output="neg", user="ann", key=None):
         """Capture an answer that was shown to somebody."""
         body = InferenceBody(task="mood", input=text, output=output, user_id=user)
-        return capture.capture_inference(key=key or self.key, body=body, sent=None)[0]
+        return Inference.objects.get(uuid=self._enter(capture.capture_inferences, body, key))
 
     def react(self, inference, signal, corrected=UNSET, user="ann", key=None):
         """Capture what somebody did about an answer; nothing is processed yet."""
         body = FeedbackBody(
             signal=signal, inference_id=inference.uuid, corrected=corrected, user_id=user
         )
-        return capture.capture_feedback(key=key or self.key, body=body, sent=None)[0]
+        return Feedback.objects.get(uuid=self._enter(capture.capture_feedback, body, key))
+
+    def _enter(self, door, body, key):
+        (outcome,) = door(key=key or self.key, sent=[(body, None)])
+        assert isinstance(outcome, capture.Kept), outcome
+        return outcome.receipt.id
 
     def correct(self, text, right="pos", wrong="neg", user="ann", key=None):
         """Show a wrong answer, correct it, and process the correction."""

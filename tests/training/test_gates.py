@@ -208,8 +208,10 @@ def test_a_pinned_correction_that_the_model_gets_wrong_refuses_the_run(shop):
 def test_a_model_trained_on_corrections_alone_is_refused(shop):
     rollouts.promote(shop.model())
     # People correct what is wrong, and the model is mostly wrong about what is bad.
-    for number in range(8):
-        shop.correct(f"the cellar was odd {number}", right="neg", wrong="pos", user=f"u{number}")
+    rooms = ["cellar", "kitchen", "garden", "terrace", "hall", "bar", "parlour", "yard"]
+    for number, room in enumerate(rooms):
+        text = f"the {room} was odd {'very ' * number}indeed"
+        shop.correct(text, right="neg", wrong="pos", user=f"u{number}")
     shop.correct("the attic was odd", right="pos", wrong="neg")
     corrections = Dataset.objects.create(
         project=shop.project,

@@ -10,10 +10,12 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
+from config import storage
+from config.errors import FileDamaged
 from feedback.models import Task
 from tests.training.builders import Product
-from training import datasets, leases, runs, storage, tasks
-from training.errors import ArtifactDamaged, LeaseLost
+from training import datasets, leases, runs, tasks
+from training.errors import LeaseLost
 from training.models import DatasetVersion, ModelVersion, Run
 
 CONNECTION = ("NAME", "USER", "PASSWORD", "HOST", "PORT")
@@ -192,10 +194,10 @@ def test_a_damaged_artefact_is_a_clear_error(shop):
     digest = shop.model().weights_hash
     path = storage._path(digest)
     path.write_bytes(path.read_bytes()[:-1] + b"x")
-    with pytest.raises(ArtifactDamaged, match="changed on disk"):
+    with pytest.raises(FileDamaged, match="changed on disk"):
         storage.get(digest)
     path.unlink()
-    with pytest.raises(ArtifactDamaged, match="No artefact"):
+    with pytest.raises(FileDamaged, match="No file"):
         storage.get(digest)
 
 

@@ -5,12 +5,13 @@ import threading
 import pytest
 from django.db import connection
 
-from config.errors import Malformed
+from config import storage
+from config.errors import FileDamaged, Malformed
 from feedback.models import Inference
 from privacy import consent
 from tests.training.builders import Product
-from training import rollouts, serving, storage
-from training.errors import ArtifactDamaged, NoModel
+from training import rollouts, serving
+from training.errors import NoModel
 from training.models import Prediction
 from training.rollouts import Plan
 from training.serving import PredictBody
@@ -110,7 +111,7 @@ def test_a_refusal_stores_nothing(shop):
 def test_a_damaged_artefact_is_a_clear_error(shop):
     storage._path(shop.task.model_versions.get().weights_hash).write_bytes(b"rubbish")
     serving._classifier.cache_clear()
-    with pytest.raises(ArtifactDamaged):
+    with pytest.raises(FileDamaged):
         ask(shop)
     assert not Inference.objects.exists()
 

@@ -25,8 +25,13 @@ from config.supervisor import CannotRunError, Service, Supervisor, dying_with_pa
 
 PROJECT = "default"
 KEYS = {"capture_key": "capture", "manage_key": "manage"}  # secret -> scope
-# A worker of their own for builds and runs: however long they take, processing never waits.
-WORKERS = {"worker": ("process.text,process.layout,process.image", 3), "trainer": ("train", 1)}
+# A worker for each queue: no modality waits for another, and none for builds and runs.
+WORKERS = {
+    "text": ("process.text", 2),
+    "layout": ("process.layout", 1),
+    "image": ("process.image", 1),
+    "trainer": ("train", 1),
+}
 PATIENCE_SECONDS = 10.0  # with other commands that still use the database when we stop
 
 
@@ -160,7 +165,20 @@ def _services(host: str, port: int) -> Iterator[Service]:
     python = [*dying_with_parent(signal.SIGTERM), sys.executable, "-m"]
     celery = [*python, "celery", "--quiet", "-A", "config"]
     for name, (queues, processes) in WORKERS.items() if settings.REDIS_URL else ():
-        worker = [*celery, "worker", "-Q", queues, "-c", f"{processes}", "-l", "WARNING"]
+        # What waits for nobody's answer gives way to what does.
+        worker = [
+            "nice",
+            "-n",
+            "15",
+            *celery,
+            "worker",
+            "-Q",
+            queues,
+            "-c",
+            f"{processes}",
+            "-l",
+            "WARNING",
+        ]
         worker += ["--without-gossip", "--without-mingle", "-n", f"{secrets.token_hex(4)}@%h"]
         yield Service(name, worker, environment, grace_seconds=30)
     beat = [*celery, "beat", "-S", "config.beat.BellScheduler", "-l", "WARNING"]

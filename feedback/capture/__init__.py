@@ -1,0 +1,200 @@
+"""The door: bodies in, one stored row each out, or a refusal that stored nothing.
+
+Consent is asked and personal data redacted in memory before the first write; what validation
+refuses is kept as `rejected`, what looks suspicious as `flagged`. One body takes the way of a
+thousand: look up, judge in memory, store; three statements at most.
+"""
+
+import hmac
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias, TypeVar
+from uuid import UUID
+
+from django.db import IntegrityError, OperationalError, connection, transaction
+from psycopg.errors import DeadlockDetected
+
+from config.errors import EmendError, IdConflict, Unavailable
+from config.health import has_free_disk
+from config.json import JSON
+from feedback.capture.drafts import Door, Draft, act_hash
+from feedback.capture.judging import judge_all
+from feedback.capture.lookups import Wanted, look
+from feedback.capture.rows import InferenceRow, bytea, store
+from feedback.models import Feedback, Inference
+from feedback.serializers import (
+    FeedbackBody,
+    InferenceBody,
+    InferenceReceipt,
+    Receipt,
+    receipt_of,
+)
+from privacy.idempotency import fingerprint
+from privacy.models import ApiKey
+
+Result = TypeVar("Result")
+Body = TypeVar("Body", InferenceBody, FeedbackBody)
+Row = TypeVar("Row", InferenceRow, Draft)
+# A body, and the JSON that it was read from, by which sameness is told.
+Sent: TypeAlias = tuple[Body, JSON]
+ATTEMPTS = 5
+
+
+class Kept(NamedTuple):
+    """What a body became; a repeat gets what is stored already."""
+
+    receipt: Any
+    rejections: list[dict[str, str]]
+    is_new: bool
+
+
+class Repeat(NamedTuple):
+    """A body whose id and content are known."""
+
+    id: UUID
+
+
+def capture_inferences(*, key: ApiKey, sent: Sequence[Sent[InferenceBody]]) -> list[Any]:
+    """Store outputs of models; return for each, in order, a Kept or the EmendError that refused it.
+
+    Raises Unavailable; then nothing is stored.
+    """
+    bodies = [body for body, _ in sent]
+    wanted = Wanted(
+        inferences={body.parent_inference for body in bodies if body.parent_inference},
+        tasks={body.task for body in bodies},
+        **_named(bodies),
+    )
+
+    def attempt() -> list[Any]:
+        door = Door(key, look(key, "feedback_inference", wanted))
+        results = [_enter(door, *item, door.draft_inference) for item in sent]
+        rows = [result for result in results if isinstance(result, InferenceRow)]
+        stored = store(rows, known_people=door.known.people)
+
+        def kept(row: InferenceRow) -> Kept:
+            slug = door.known.task_by_id(row.task_id).slug
+            receipt = InferenceReceipt(id=row.id, task=slug, created_at=stored[row.id].created_at)
+            return Kept(receipt, [], is_new=True)
+
+        return _answers(key, results, kept, Inference)
+
+    return _until_stored(attempt)
+
+
+def capture_feedback(*, key: ApiKey, sent: Sequence[Sent[FeedbackBody]]) -> list[Any]:
+    """Judge and store acts; return for each, in order, a Kept or the EmendError that refused it.
+
+    What validation refuses is stored too, with the status `rejected`. Raises Unavailable; then
+    nothing is stored.
+    """
+    bodies = [body for body, _ in sent]
+    wanted = Wanted(
+        acts={act for body in bodies if (act := act_hash(key, body))},
+        inferences={body.inference_id for body in bodies if body.inference_id},
+        tasks={body.task for body in bodies if body.task},
+        **_named(bodies),
+    )
+
+    def attempt() -> list[Any]:
+        door = Door(key, look(key, "feedback", wanted))
+        results = [_enter(door, *item, door.draft_feedback) for item in sent]
+        drafts = [result for result in results if isinstance(result, Draft)]
+        judge_all(drafts)
+        for position, draft in enumerate(drafts):
+            draft.row.position = position
+        made = [draft.made for draft in drafts if draft.made is not None]
+        rows = [draft.row for draft in drafts]
+        stored = store(made, rows, known_people=door.known.people)
+
+        def kept(draft: Draft) -> Kept:
+            row = draft.row
+            receipt = Receipt(
+                id=row.id,
+                inference_id=row.inference_uuid,
+                task=draft.task.slug,
+                status=row.status,
+                flags=row.flags,
+                quality=row.quality,
+                redactions=row.redactions,
+                created_at=stored[row.id].created_at,
+            )
+            return Kept(receipt, row.rejections, is_new=True)
+
+        return _answers(key, results, kept, Feedback)
+
+    return _until_stored(attempt)
+
+
+def require_free_disk() -> None:
+    """Raise Unavailable before PostgreSQL meets a full disk, from which it does not come back."""
+    if not has_free_disk():
+        raise Unavailable
+
+
+def _named(bodies: Sequence[Body]) -> dict[str, Any]:
+    return {
+        "ids": {body.id for body in bodies if body.id},
+        "people": {body.user_id for body in bodies if body.user_id},
+    }
+
+
+def _enter(
+    door: Door, body: Body, document: JSON, draft: Callable[[Body, bytes], Row]
+) -> Row | Repeat | EmendError:
+    """Draft one body, unless its id is known from before or from this very request."""
+    print_ = fingerprint(door.key.project, document)
+    known = door.known.ids.get(body.id) if body.id else None
+    if body.id is not None and known is not None:
+        is_same = hmac.compare_digest(known, bytea(print_))
+        return Repeat(body.id) if is_same else IdConflict()
+    try:
+        row = draft(body, print_)
+    except EmendError as error:
+        return error
+    if body.id is not None:
+        door.known.ids[body.id] = bytea(print_)
+    return row
+
+
+def _answers(
+    key: ApiKey,
+    results: Sequence[Any],
+    kept: Callable[[Any], Kept],
+    model: type[Inference] | type[Feedback],
+) -> list[Kept | EmendError]:
+    """Say what became of each; what was stored before, or twice sent, is read back."""
+    ids = {result.id for result in results if isinstance(result, Repeat)}
+    rows = {}
+    if ids:
+        related = ["task"] if model is Inference else ["task", "inference"]
+        known = model._default_manager.filter(project=key.project, uuid__in=ids)
+        rows = {row.uuid: row for row in known.select_related(*related)}
+
+    def answer(result: Any) -> Kept | EmendError:
+        if isinstance(result, EmendError):
+            return result
+        if isinstance(result, Repeat):
+            row = rows[result.id]
+            return Kept(receipt_of(row), getattr(row, "rejections", []), is_new=False)
+        return kept(result)
+
+    return [answer(result) for result in results]
+
+
+def _until_stored(attempt: Callable[[], Result]) -> Result:
+    """Try again where another request stored the same id or act meanwhile: then it is known."""
+    require_free_disk()
+    for _ in range(ATTEMPTS):
+        try:
+            if not connection.in_atomic_block:
+                return attempt()  # only one statement writes: it needs no transaction around it
+            with transaction.atomic():
+                return attempt()
+        except IntegrityError:
+            continue
+        except OperationalError as error:
+            # Two batches that bring the same rows in another order: one of them won.
+            is_deadlock = isinstance(error.__cause__, DeadlockDetected)
+            if not is_deadlock or connection.in_atomic_block:
+                raise
+    raise Unavailable

@@ -1,0 +1,78 @@
+"""Contents held to the form of their task, with personal data taken out."""
+
+from typing import Any, NamedTuple, cast
+
+from config.api import malformed
+from config.errors import Malformed, Problem
+from config.json import JSON
+from feedback import images
+from feedback.models import Task
+from privacy.redaction import Rules, redact
+
+# A session's or object's id is no secret, however random it looks, but it may hold an address.
+_ID_RULES = Rules(types=frozenset({"EMAIL", "PHONE", "CREDIT_CARD", "IBAN"}))
+
+
+class Cleaned(NamedTuple):
+    """An output and what came with it, redacted; what was found in them."""
+
+    output: Any
+    others: list[Any]
+    counts: dict[str, int]
+    is_sensitive: bool
+
+
+def clean(task: Task, output: JSON, *others: JSON) -> Cleaned:
+    """Redact by the task's rules; a label of the task is no personal data and stays as it is."""
+    is_label = task.kind.has_label_output and output in task.labels
+    found = redact([None if is_label else output, *others], task.redaction)
+    first, *rest = cast("list[JSON]", found.value)
+    return Cleaned(output if is_label else first, rest, found.counts, found.is_sensitive)
+
+
+def clean_id(text: str | None, limit: int) -> str:
+    """Redact a session's or object's id and cut it to its column: it may have grown."""
+    return str(redact(text, _ID_RULES).value)[:limit] if text else ""
+
+
+def check_input(task: Task, input_: JSON) -> None:
+    """Raise Malformed unless the value is an input of the task, within its length."""
+    problems = task.kind.validate_input(input_)
+    limit = task.options.max_characters
+    if not problems and len(task.kind.text_of(input_)) > limit:
+        problems = [Problem("", "feedback.too_long", f"Longer than {limit:,} characters.")]
+    if problems:
+        raise malformed_content("/input", problems)
+
+
+def check_output(task: Task, input_: JSON, output: JSON) -> None:
+    """Raise Malformed unless the value is an output of the task, for this input."""
+    problems = task.kind.validate_output(output, labels=task.labels, input_=input_)
+    problems = problems or unknown_images(task, output)
+    if problems:
+        raise malformed_content("/output", problems)
+
+
+def unknown_images(task: Task, value: JSON) -> list[Problem]:
+    """Return a problem if the value names an image that the project does not have."""
+    named = set(task.kind.image_ids(value))
+    if not named or named <= images.existing(task.project_id, named):
+        return []
+    detail = "The project has no image of that id."
+    return [Problem("/image", "feedback.schema_mismatch", detail)]
+
+
+def malformed_content(pointer: str, problems: list[Problem]) -> Malformed:
+    """Return the error for problems whose pointers are relative to the value at `pointer`."""
+    placed = [Problem(pointer + p.pointer, p.code, p.detail) for p in problems]
+    return Malformed(placed[0].detail, errors=placed)
+
+
+def unknown_task(slug: str) -> Malformed:
+    detail = f"The project has no task {slug!r}."
+    return malformed("/task", detail, "feedback.unknown_task")
+
+
+def unknown_inference(pointer: str) -> Malformed:
+    detail = "The project has no inference of that id."
+    return malformed(pointer, detail, "feedback.unknown_inference")

@@ -1,0 +1,205 @@
+"""From a body to the row that it may become: redacted, not judged, not stored."""
+
+import hmac
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+from django.conf import settings
+from msgspec import UNSET
+
+from config.api import malformed
+from feedback.capture.cleaning import (
+    check_input,
+    check_output,
+    clean,
+    clean_id,
+    unknown_inference,
+    unknown_task,
+)
+from feedback.capture.lookups import Known, SeenInference
+from feedback.capture.rows import FeedbackRow, InferenceRow, bytea
+from feedback.models import ID_LENGTH, Task
+from feedback.normalise import content_hash
+from feedback.serializers import FeedbackBody, InferenceBody, SentBody
+from privacy import consent
+from privacy.models import ApiKey, ConsentDefault, Scope
+
+LATEST_YEAR = 9998  # PostgreSQL knows years after 9999, Python does not
+MODEL_VERSION_LENGTH = 200
+
+
+@dataclass(slots=True)
+class Draft:
+    """One act on its way: about an inference that was `seen`, or `made` with it."""
+
+    row: FeedbackRow
+    task: Task
+    seen: SeenInference
+    made: InferenceRow | None
+    is_repeat: bool
+    is_sensitive: bool
+    is_change_redacted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Whose key opens it, and what the database knows of what comes in."""
+
+    key: ApiKey
+    known: Known
+
+    def draft_inference(self, body: InferenceBody, print_: bytes) -> InferenceRow:
+        """Check and redact one output of a model; raise Malformed, OptedOut or NoConsent."""
+        self._welcome(body)
+        row = self._inference(body, self._task(body.task), print_, body.metadata)
+        row.confidence = body.confidence
+        if body.target is not None:
+            row.target_type = body.target.type
+            row.target_id = clean_id(body.target.id, ID_LENGTH)
+        if body.parent_inference is not None:
+            parent = self.known.inferences.get(body.parent_inference)
+            if parent is None:
+                raise unknown_inference("/parent_inference")
+            row.parent_id = parent.number
+        return row
+
+    def draft_feedback(self, body: FeedbackBody, print_: bytes) -> Draft:
+        """Check and redact one act; raise Malformed, OptedOut or NoConsent."""
+        _check_subject(body)
+        self._welcome(body)
+        if body.inference_id is None:
+            task = self._task(body.task or "")
+            made = self._inference(body, task, b"")  # the metadata is the feedback's
+            seen = SeenInference(
+                id=made.id,
+                task_id=task.pk,
+                input=made.input,
+                output=made.output,
+                input_hash=made.input_hash,
+            )
+        elif body.inference_id in self.known.inferences:
+            made, seen = None, self.known.inferences[body.inference_id]
+            task = self.known.task_by_id(seen.task_id)
+        else:
+            raise unknown_inference("/inference_id")
+        if body.correction_type is not None and body.correction_type not in task.correction_types:
+            detail = f"The task has no correction type {body.correction_type!r}."
+            raise malformed("/correction_type", detail, "feedback.unknown_correction_type")
+        return self._act(body, print_, task, seen, made)
+
+    def _act(
+        self,
+        body: FeedbackBody,
+        print_: bytes,
+        task: Task,
+        seen: SeenInference,
+        made: InferenceRow | None,
+    ) -> Draft:
+        sent = None if body.corrected is UNSET else body.corrected
+        found = clean(task, sent, body.comment, body.metadata)
+        comment, metadata = found.others
+        act = act_hash(self.key, body)
+        row = FeedbackRow(
+            **self._common(body, task, print_),
+            metadata=metadata,
+            redactions=found.counts,
+            input_hash=seen.input_hash,
+            inference_id=seen.number,
+            inference_uuid=seen.id,
+            signal=body.signal,
+            correction_type=body.correction_type or "",
+            original=seen.output,
+            corrected=found.output,
+            comment=comment,
+            act_hash=act,
+            queue=task.kind.queue,
+        )
+        return Draft(
+            row,
+            task,
+            seen,
+            made,
+            is_repeat=act in self.known.acts,
+            is_sensitive=found.is_sensitive,
+            is_change_redacted=found.output != sent and found.output == seen.output,
+        )
+
+    def _task(self, slug: str) -> Task:
+        task = self.known.task_by_slug(slug)
+        if task is None:
+            raise unknown_task(slug)
+        return task
+
+    def _inference(
+        self, body: Any, task: Task, print_: bytes, metadata: Any = None
+    ) -> InferenceRow:
+        check_input(task, body.input)
+        check_output(task, body.input, body.output)
+        version = getattr(body, "model_version", "")
+        found = clean(task, body.output, body.input, metadata or {}, version)
+        input_, clean_metadata, clean_version = found.others
+        return InferenceRow(
+            **self._common(body, task, print_) | ({} if print_ else {"id": uuid4()}),
+            metadata=clean_metadata,
+            redactions=found.counts,
+            input_hash=bytea(content_hash(input_)),
+            input=input_,
+            output=found.output,
+            model_version=clean_version[:MODEL_VERSION_LENGTH],
+        )
+
+    def _common(self, body: SentBody, task: Task, print_: bytes) -> dict[str, Any]:
+        return {
+            "id": body.id or uuid4(),
+            "project_id": self.key.project_id,
+            "task_id": task.pk,
+            "api_key_id": self.key.pk,
+            "user_id": body.user_id,
+            "is_verified": is_verified(self.key),
+            "session_id": clean_id(body.session_id, ID_LENGTH),
+            "fingerprint": bytea(print_),
+            "occurred_at": body.occurred_at,
+        }
+
+    def _welcome(self, body: SentBody) -> None:
+        """Refuse whom nobody asked, who said no, and times that could not be read back."""
+        if body.user_id is None and not is_verified(self.key):
+            raise malformed("/user_id", "A capture key says whose act it sends.")
+        if body.user_id is not None:
+            said = self.known.people.get(body.user_id)
+            by_default = self.known.consent_default or ConsentDefault.WITHHELD
+            consent.check(said=said, by_default=by_default)
+        if body.occurred_at is not None and not 1970 <= body.occurred_at.year <= LATEST_YEAR:
+            raise malformed("/occurred_at", f"Between the years 1970 and {LATEST_YEAR}.")
+
+
+def is_verified(key: ApiKey) -> bool:
+    """Return whether what the key says of a person is known to be that person's."""
+    return bool(key.scope == Scope.MANAGE)
+
+
+def act_hash(key: ApiKey, body: FeedbackBody) -> str | None:
+    """Return what the same act of the same person on the same inference always has.
+
+    None where nobody is named, and where the inference is made with the act. What anybody may
+    send in a person's name does not stand in the way of what that person says.
+    """
+    if body.user_id is None or body.inference_id is None:
+        return None
+    said = [body.signal, None if body.corrected is UNSET else body.corrected, body.comment]
+    whose = [key.project_id, is_verified(key), body.user_id, body.inference_id]
+    canonical = msgspec.json.encode([*whose, *said], order="sorted")
+    return bytea(hmac.digest(settings.SECRET_KEY.encode(), canonical, "sha256"))
+
+
+def _check_subject(body: FeedbackBody) -> None:
+    """Refuse a body that names both an inference and the parts of one, or neither."""
+    parts = {"task": body.task, "input": body.input, "output": body.output}
+    given = [name for name, value in parts.items() if value is not None and value is not UNSET]
+    if body.inference_id is not None and given:
+        raise malformed(f"/{given[0]}", "Send inference_id, or task, input and output; not both.")
+    if body.inference_id is None and len(given) < len(parts):
+        missing = next(name for name in parts if name not in given)
+        raise malformed(f"/{missing}", "Send inference_id, or task, input and output.")

@@ -1,0 +1,148 @@
+"""Ask validation about drafts and write its verdicts on their rows."""
+
+import hashlib
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+
+import msgspec
+
+from config.errors import Problem
+from feedback.capture.cleaning import unknown_images
+from feedback.capture.drafts import Draft
+from feedback.capture.lookups import Correction, SeenInference, Standing, standings
+from feedback.capture.rows import bytea
+from feedback.models import Status, Task
+from feedback.normalise import content_hash
+from feedback.validation import HIGH_IMPACT_USERS, Act, judge
+
+ALONE = Standing(is_contradiction=False, contradicts_golden=False, users=0)
+
+
+def judge_all(drafts: Sequence[Draft]) -> None:
+    """Write rejections, flags, quality and status on each row, in the order sent."""
+    problems = [_shape_problems(draft) for draft in drafts]
+    corrections = [
+        draft
+        for draft, wrong in zip(drafts, problems, strict=True)
+        if draft.row.corrected is not None and not wrong
+    ]
+    for draft in corrections:
+        _measure(draft)
+    found = zip(corrections, standings([_question(d) for d in corrections]), strict=True)
+    standing_of = {draft.row.id: standing for draft, standing in found}
+    company = Company()
+    for draft, wrong in zip(drafts, problems, strict=True):
+        standing = company.beside(draft, standing_of.get(draft.row.id, ALONE))
+        _decide(draft, wrong, standing)
+        company.admit(draft)
+
+
+class Company:
+    """What was said earlier in the same request, and is not in the database yet."""
+
+    def __init__(self) -> None:
+        self.acts: set[str] = set()
+        self.said: defaultdict[tuple[int, str], set[tuple[str | None, str]]] = defaultdict(set)
+
+    def beside(self, draft: Draft, standing: Standing) -> Standing:
+        row = draft.row
+        draft.is_repeat |= row.act_hash in self.acts
+        others = self.said[row.task_id, row.input_hash] if row.corrected_hash else ()
+        differs = any(
+            what != row.corrected_hash and (user is None or user != row.user_id)
+            for user, what in others
+        )
+        if not differs:
+            return standing
+        return msgspec.structs.replace(standing, is_contradiction=True)
+
+    def admit(self, draft: Draft) -> None:
+        row = draft.row
+        if row.act_hash is not None:
+            self.acts.add(row.act_hash)
+        if row.corrected_hash is not None:
+            self.said[row.task_id, row.input_hash].add((row.user_id, row.corrected_hash))
+
+
+def _shape_problems(draft: Draft) -> list[Problem]:
+    row, kind = draft.row, draft.task.kind
+    if row.corrected is None:
+        return []
+    wrong = kind.validate_corrected(
+        row.corrected, labels=draft.task.labels, input_=draft.seen.input
+    )
+    return wrong or unknown_images(draft.task, row.corrected)
+
+
+def _measure(draft: Draft) -> None:
+    """Write what follows from the correction alone: its hash, its size, who is contradicted."""
+    row, task = draft.row, draft.task
+    row.edit_distance = task.kind.edit_distance(row.original, row.corrected)
+    row.disagreement = _disagreement(task, draft.seen, row.corrected)
+    exact = msgspec.json.encode(row.corrected, order="sorted")
+    is_label = task.kind.has_label_output  # `US` and `us` are two labels, not two spellings
+    row.corrected_hash = bytea(
+        hashlib.sha256(exact).digest() if is_label else content_hash(row.corrected)
+    )
+
+
+def _disagreement(task: Task, seen: SeenInference, corrected: object) -> float | None:
+    """Return 1 - the probability that the model gave to the correction, where it can be known."""
+    if not task.kind.has_label_output:
+        return None
+    if seen.probabilities is not None:
+        return 1.0 - seen.probabilities.get(str(corrected), 0.0)
+    if seen.confidence is not None and len(task.labels) == 2:
+        return seen.confidence if corrected != seen.output else 1.0 - seen.confidence
+    return None
+
+
+def _question(draft: Draft) -> Correction:
+    row, task = draft.row, draft.task
+    share = task.options.thresholds.get("feedback.high_impact", 0.01)
+    enough = (
+        0 if share is None else max(HIGH_IMPACT_USERS, math.floor(share * task.weekly_users) + 1)
+    )
+    return Correction(
+        row.task_id, row.input_hash, row.corrected, row.corrected_hash or "", row.user_id, enough
+    )
+
+
+def _decide(draft: Draft, wrong: list[Problem], standing: Standing) -> None:
+    row, task = draft.row, draft.task
+    verdict = judge(
+        Act(
+            signal=row.signal,
+            input=draft.seen.input,
+            output=row.original,
+            corrected=row.corrected,
+            comment=row.comment,
+            modality=task.kind,
+            shape_problems=wrong,
+            max_characters=task.options.max_characters,
+            thresholds=task.options.thresholds,
+            is_repeat=draft.is_repeat,
+            is_contradiction=standing.is_contradiction,
+            contradicts_golden=standing.contradicts_golden,
+            served_share=_share(standing.users, task.weekly_users),
+            is_change_redacted=draft.is_change_redacted,
+            is_sensitive=draft.is_sensitive,
+            edit_distance=row.edit_distance,
+            rewrite_distance=task.rewrite_distance,
+        )
+    )
+    row.rejections = [
+        {"pointer": p.pointer, "code": p.code, "detail": p.detail} for p in verdict.rejections
+    ]
+    row.flags, row.quality, row.quality_parts = verdict.flags, verdict.quality, verdict.parts
+    if verdict.rejections:
+        row.status = Status.REJECTED
+        row.act_hash = row.corrected_hash = None  # what was refused stands in nobody's way
+    else:
+        row.status = Status.FLAGGED if verdict.flags else Status.PENDING
+
+
+def _share(users: int, of: int) -> float:
+    """Return the share of a week's users; 0 for few, and until the week's are counted."""
+    return users / max(of, users) if of and users >= HIGH_IMPACT_USERS else 0.0

@@ -1,0 +1,192 @@
+"""What the database knows about bodies before they are judged: two questions, each asked once."""
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any, Literal, TypeAlias
+from uuid import UUID
+
+import msgspec
+
+from config.database import fetch
+from config.errors import Unauthenticated
+from feedback.models import Task
+from privacy.models import ApiKey
+
+Table: TypeAlias = Literal["feedback", "feedback_inference"]
+
+
+class Wanted(msgspec.Struct):
+    """What a request names, to be looked up; hashes as the database writes bytes."""
+
+    ids: set[UUID] = set()
+    acts: set[str] = set()
+    inferences: set[UUID] = set()
+    tasks: set[str] = set()
+    people: set[str] = set()
+
+
+class SeenInference(msgspec.Struct, kw_only=True):
+    id: UUID
+    number: int | None = None  # None: not stored yet
+    task_id: int
+    input: Any
+    output: Any
+    input_hash: str  # as the database writes bytes
+    confidence: float | None = None
+    probabilities: dict[str, float] | None = None
+
+
+class Known(msgspec.Struct):
+    """What of it is there. A person who has said nothing about collection is there with None."""
+
+    ids: dict[UUID, str]  # with the fingerprint
+    acts: set[str]
+    inferences: dict[UUID, SeenInference]
+    tasks: list[msgspec.Raw]
+    people: dict[str, bool | None]
+    consent_default: str | None  # None: the key has been revoked, or has expired
+
+    def task_by_slug(self, slug: str) -> Task | None:
+        return next((task for task in self._tasks() if task.slug == slug), None)
+
+    def task_by_id(self, task_id: int) -> Task:
+        return next(task for task in self._tasks() if task.pk == task_id)
+
+    def _tasks(self) -> Iterable[Task]:
+        return map(_task, map(bytes, self.tasks))
+
+
+@lru_cache(maxsize=256)
+def _task(document: bytes) -> Task:
+    """Return the task of a row's JSON: the same row is the same object, a changed one another."""
+    return Task(**msgspec.json.decode(document))
+
+
+_LOOK = """
+WITH seen AS (
+    SELECT id, number, task_id, input, output, input_hash::text,
+        confidence, probabilities
+    FROM feedback_inference
+    WHERE project_id = %(project)s::bigint AND id = ANY(%(inferences)s::uuid[])
+)
+SELECT json_build_object(
+    'consent_default', (
+        SELECT project.consent_default FROM privacy_apikey AS key
+        JOIN privacy_project AS project ON project.id = key.project_id
+        WHERE key.id = %(key)s::bigint AND (key.expires_at IS NULL OR key.expires_at > now())
+            AND (key.revoked_at IS NULL OR key.revoked_at > now())
+    ),
+    'ids', (
+        SELECT coalesce(json_object_agg(id, fingerprint::text), '{{}}')
+        FROM {table} WHERE project_id = %(project)s::bigint AND id = ANY(%(ids)s::uuid[])
+    ),
+    'acts', (
+        SELECT coalesce(json_agg(act_hash::text), '[]')
+        FROM feedback WHERE act_hash = ANY(%(acts)s::text[]::bytea[])
+    ),
+    'inferences', (SELECT coalesce(json_object_agg(id, to_json(seen)), '{{}}') FROM seen),
+    'tasks', (
+        SELECT coalesce(json_agg(to_json(task)), '[]') FROM feedback_task AS task
+        WHERE project_id = %(project)s::bigint
+            AND (slug = ANY(%(tasks)s::text[]) OR id IN (SELECT task_id FROM seen))
+    ),
+    'people', (
+        SELECT coalesce(json_object_agg(subject.user_id, consent.is_granted), '{{}}')
+        FROM privacy_datasubject AS subject
+        LEFT JOIN privacy_consent AS consent
+            ON consent.subject_id = subject.id AND consent.purpose = 'collection'
+        WHERE subject.project_id = %(project)s::bigint AND subject.user_id = ANY(%(people)s::text[])
+    )
+)::text
+"""
+
+
+def look(key: ApiKey, table: Table, wanted: Wanted) -> Known:
+    """Look up all that a request names, in one statement; other projects' rows are not there.
+
+    Raises Unauthenticated if the key has been revoked, or has expired.
+    """
+    parameters = {
+        "key": key.pk,
+        "project": key.project_id,
+        "ids": _array(wanted.ids),
+        "acts": _array(wanted.acts),
+        "inferences": _array(wanted.inferences),
+        "tasks": _array(wanted.tasks),
+        "people": _array(wanted.people),
+    }
+    known = fetch(_LOOK.format(table=table), parameters, Known)
+    if known.consent_default is None:
+        raise Unauthenticated
+    return known
+
+
+def _array(values: Iterable[object]) -> str:
+    """Write a PostgreSQL array; psycopg takes as long for one as the query does."""
+    escaped = (str(value).replace("\\", "\\\\").replace('"', '\\"') for value in values)
+    return "{" + ",".join(f'"{value}"' for value in escaped) + "}"
+
+
+class Correction(msgspec.Struct):
+    """One correction about which the database is asked; `enough_users` bounds the count."""
+
+    task_id: int
+    input_hash: str
+    corrected: Any
+    corrected_hash: str
+    user_id: str | None
+    enough_users: int
+
+
+class Standing(msgspec.Struct):
+    """How a correction stands to what others said of the same input."""
+
+    is_contradiction: bool
+    contradicts_golden: bool
+    users: int  # who were shown that input in a week, counted up to `enough_users`
+
+
+# An index range on either side of the hash: however many agree, the first who does not is found.
+_DIFFERS = """
+    EXISTS (
+        SELECT FROM feedback AS other
+        WHERE other.task_id = act.task_id AND other.input_hash = act.input_hash
+            AND other.corrected_hash {side} act.corrected_hash
+            AND other.status IN ('pending', 'flagged', 'processed')
+            AND (act.user_id IS NULL OR other.user_id IS DISTINCT FROM act.user_id)
+    )
+"""
+_STANDINGS = f"""
+SELECT json_agg(json_build_object(
+    'is_contradiction', {_DIFFERS.format(side="<")} OR {_DIFFERS.format(side=">")},
+    'contradicts_golden', EXISTS (
+        SELECT FROM feedback_example AS golden
+        LEFT JOIN feedback AS approval ON approval.number = golden.feedback_id
+        WHERE golden.task_id = act.task_id AND golden.input_hash = act.input_hash
+            AND golden."case" = 'golden' AND golden.superseded_at IS NULL
+            AND golden.output <> act.corrected
+            AND (act.user_id IS NULL OR approval.user_id IS DISTINCT FROM act.user_id)
+    ),
+    'users', (
+        SELECT count(*) FROM (
+            SELECT DISTINCT shown.user_id FROM feedback_inference AS shown
+            WHERE shown.task_id = act.task_id AND shown.input_hash = act.input_hash
+                AND shown.user_id IS NOT NULL
+                AND shown.created_at > now() - interval '7 days'
+            LIMIT act.enough_users
+        ) AS people
+    )
+))::text
+FROM json_to_recordset(%(corrections)s::json) AS act(
+    task_id bigint, input_hash bytea, corrected jsonb, corrected_hash bytea, user_id text,
+    enough_users int
+)
+"""  # noqa: S608
+
+
+def standings(corrections: Sequence[Correction]) -> list[Standing]:
+    """Ask for each correction how it stands, in one statement and by index alone."""
+    if not corrections:
+        return []
+    document = msgspec.json.encode(corrections).decode()
+    return fetch(_STANDINGS, {"corrections": document}, list[Standing])

@@ -1,0 +1,185 @@
+"""What feedback and silence teach: rows of examples, made in bulk."""
+
+from dataclasses import dataclass, field
+from itertools import groupby, islice
+from typing import Any
+
+import msgspec
+from django.db.models.functions import Now
+
+from config.database import fetch, recordset
+from config.errors import EmendError
+from feedback.errors import ExampleRefused
+from feedback.modalities.base import ExampleDraft
+from feedback.models import Example, Inference, Task
+from feedback.processing.detecting import redact_found
+from feedback.signals import SIGNALS
+
+SILENT_ROWS = 2_000
+
+
+class Work(msgspec.Struct):
+    """A pending feedback with its inference and its standing review, as one row."""
+
+    number: int
+    task_id: int
+    inference_id: int
+    signal: str
+    source: str
+    input: Any
+    input_hash: str
+    original: Any
+    corrected: Any
+    comment: str
+    metadata: Any
+    reviewed: Any
+    is_pinned: bool
+    review_history_id: int | None
+
+
+class ExampleRow(msgspec.Struct, kw_only=True):
+    """An example before it is stored; names are those of columns."""
+
+    task_id: int
+    feedback_id: int | None = None
+    inference_id: int | None = None
+    source: str
+    signal: str = ""
+    input: Any
+    output: Any
+    rejected_output: Any = None
+    case: str = ""
+    is_pinned: bool = False
+    input_hash: str
+    base_weight: float
+    split: str = ""
+    review_history_id: int | None = None
+
+
+@dataclass
+class Made:
+    """Numbers of the feedback that is done, and of what failed with its code."""
+
+    done: list[int] = field(default_factory=list)
+    failed: dict[int, str] = field(default_factory=dict)
+
+
+_TYPES = {
+    **dict.fromkeys(("task_id", "feedback_id", "inference_id", "review_history_id"), "bigint"),
+    **dict.fromkeys(("input", "output", "rejected_output"), "jsonb"),
+    "is_pinned": "bool",
+    "input_hash": "bytea",
+    "base_weight": "float8",
+}
+_COLUMNS = {name: _TYPES.get(name, "text") for name in ExampleRow.__struct_fields__}
+_NAMES = ", ".join(f'"{name}"' for name in _COLUMNS)
+_INSERT = f"""
+    WITH stored AS (
+        INSERT INTO feedback_example ({_NAMES}) SELECT {_NAMES}
+        FROM {recordset("rows", _COLUMNS)} ON CONFLICT DO NOTHING RETURNING 1
+    ) SELECT count(*)::text FROM stored
+"""  # noqa: S608  built of the column names above alone
+# A row that another session has in hand is left to it.
+_WORK = """
+    SELECT coalesce(json_agg(to_json(work)), '[]')::text FROM (
+        SELECT f.number, f.task_id, f.inference_id, f.signal, f.source, i.input,
+            f.input_hash::text, f.original, f.corrected, f.comment, f.metadata,
+            r.corrected AS reviewed, coalesce(r.is_pinned, false) AS is_pinned, (
+                SELECT max(h.history_id) FROM feedback_historicalreview AS h WHERE h.id = r.id
+            ) AS review_history_id
+        FROM feedback AS f
+        JOIN feedback_inference AS i ON i.number = f.inference_id
+        LEFT JOIN feedback_review AS r ON r.feedback_id = f.number
+        WHERE f.number = ANY(%(numbers)s) AND f.status = 'pending'
+        ORDER BY f.number FOR UPDATE OF f SKIP LOCKED
+    ) AS work
+"""
+
+
+def make_examples(numbers: list[int]) -> Made:
+    """Store what pending feedback teaches, many signals nothing; call inside a transaction."""
+    made = Made()
+    rows: list[ExampleRow] = []
+    work = fetch(_WORK, {"numbers": numbers}, list[Work])
+    tasks = Task.objects.in_bulk({row.task_id for row in work})
+    for row in work:
+        try:
+            rows += _examples(tasks[row.task_id], redact_found(row))
+            made.done.append(row.number)
+        except EmendError as error:
+            made.failed[row.number] = error.code
+    outdated = Example.objects.filter(feedback__in=made.done, superseded_at=None)
+    outdated.update(superseded_at=Now())
+    _store(rows)
+    return made
+
+
+def _examples(task: Task, row: Work) -> list[ExampleRow]:
+    """Raises ExampleRefused for what is no output of the task, whoever accepted it."""
+    corrected = row.corrected if row.reviewed is None else row.reviewed
+    drafts = task.kind.to_examples(signal=row.signal, original=row.original, corrected=corrected)
+    return [_example(task, row, draft) for draft in drafts]
+
+
+def _example(task: Task, row: Work, draft: ExampleDraft) -> ExampleRow:
+    if task.kind.validate_output(draft.output, labels=task.labels, input_=row.input):
+        raise ExampleRefused  # the task's labels changed since the feedback was captured
+    return ExampleRow(
+        task_id=task.pk,
+        feedback_id=row.number,
+        source="audit" if row.source == "audit" else "feedback",
+        signal=row.signal,
+        input=row.input,
+        output=draft.output,
+        rejected_output=draft.rejected_output,
+        case=draft.case,
+        is_pinned=row.is_pinned,
+        input_hash=row.input_hash,
+        base_weight=SIGNALS[row.signal].weight,
+        review_history_id=row.review_history_id,
+    )
+
+
+def add_silent_examples(task: Task) -> int:
+    """Make an example of each answer that people let stand; return how many are new.
+
+    Their weight is the task's `silence_weight`; with 0 silence says nothing and none is made.
+    """
+    weight = task.options.silence_weight
+    if not weight:
+        return 0
+    silent = Inference.objects.silent(task).filter(examples=None).iterator(SILENT_ROWS)
+    count = 0
+    while batch := [_silent(task, inference, weight) for inference in islice(silent, SILENT_ROWS)]:
+        count += _store(batch)
+    return count
+
+
+def _silent(task: Task, inference: Inference, weight: float) -> ExampleRow:
+    return ExampleRow(
+        task_id=task.pk,
+        inference_id=inference.pk,
+        source="silence",
+        input=inference.input,
+        output=inference.output,
+        input_hash="\\x" + bytes(inference.input_hash).hex(),
+        base_weight=weight,
+    )
+
+
+def _store(rows: list[ExampleRow]) -> int:
+    """Choose the side of each row, a question for each task, and store them; return how many."""
+    ordered = sorted(rows, key=_task_of)
+    for task_id, alike in groupby(ordered, key=_task_of):
+        group = list(alike)
+        hashes = {row.input_hash: bytes.fromhex(row.input_hash[2:]) for row in group}
+        sides = Example.objects.sides_of(task_id, hashes.values())
+        for row in group:
+            row.split = sides[hashes[row.input_hash]]
+    if not rows:
+        return 0
+    return fetch(_INSERT, {"rows": msgspec.json.encode(rows).decode()}, int, is_write=True)
+
+
+def _task_of(row: ExampleRow) -> int:
+    return row.task_id

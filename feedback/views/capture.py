@@ -1,0 +1,168 @@
+"""The endpoints of capture: one inference, one feedback, a batch of feedback."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, cast
+
+import msgspec
+from django.http import HttpResponse
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from config import json
+from config.api import (
+    BATCH_BYTES,
+    MAX_BATCH_ITEMS,
+    PROBLEM_TYPE,
+    Page,
+    malformed,
+    problem_document,
+    read,
+)
+from config.errors import EmendError, Problem
+from config.schema import documented
+from feedback.capture import Kept, capture_feedback, capture_inferences
+from feedback.errors import Rejected
+from feedback.models import Status
+from feedback.serializers import BatchBody, FeedbackBody, InferenceBody, feedback_document
+from feedback.views.reading import filtered
+from privacy.access import AnyScope, KeyRequest, require_usable
+from privacy.idempotency import Answer, answer_once
+from privacy.models import Scope
+from privacy.redaction import redact
+
+
+class InferencesView(APIView):
+    """Outputs of models, which may be corrected."""
+
+    permission_classes = [AnyScope]
+    asks_key_again = True
+
+    @documented(body=InferenceBody, status=201, answer="The stored inference.", refusals=(409, 422))
+    def post(self, request: KeyRequest) -> HttpResponse:
+        def answer() -> Answer:
+            sent = (read(request.data, InferenceBody), request.data)
+            return _answer(capture_inferences(key=request.auth, sent=[sent])[0])
+
+        return answered_once(request, answer)
+
+
+class FeedbackListView(APIView):
+    """Acts of people on inferences."""
+
+    permission_classes = [AnyScope]
+
+    @property
+    def asks_key_again(self) -> bool:
+        return self.request.method == "POST"
+
+    @documented(body=FeedbackBody, status=201, answer="The stored feedback.", refusals=(409, 422))
+    def post(self, request: KeyRequest) -> HttpResponse:
+        def answer() -> Answer:
+            sent = (read(request.data, FeedbackBody), request.data)
+            return _answer(capture_feedback(key=request.auth, sent=[sent])[0])
+
+        return answered_once(request, answer)
+
+    @documented(
+        answer="The project's feedback, newest first.",
+        query={
+            "task": "slug",
+            "status": "pending, flagged ...",
+            "signal": "up, down, correction ...",
+            "user_id": "the contributor",
+            "target": "type:id of the host's object",
+            "since": "RFC 3339 time of capture",
+        },
+    )
+    def get(self, request: KeyRequest) -> Response:
+        if request.auth.scope != Scope.MANAGE:
+            self.permission_denied(request)
+        page = Page()
+        rows = page.paginate_queryset(filtered(request), request) or []
+        return page.get_paginated_response([feedback_document(row) for row in rows])
+
+
+class FeedbackBatchView(APIView):
+    """Up to 1,000 acts in one request; one bad item harms no other."""
+
+    permission_classes = [AnyScope]
+    asks_key_again = True
+    max_body_bytes = BATCH_BYTES
+    load_body = staticmethod(partial(json.split_items, max_items=MAX_BATCH_ITEMS))
+
+    @documented(body=BatchBody, answer="One result for each item, in order.", refusals=(409, 422))
+    def post(self, request: KeyRequest) -> HttpResponse:
+        items = cast("list[bytes]", request.data)
+        if not items:
+            raise malformed("/items", "At least one item.")
+        return answered_once(request, lambda: _answer_batch(request, items))
+
+
+def _answer_batch(request: KeyRequest, items: Sequence[bytes]) -> Answer:
+    readings = [_read_item(item) for item in items]
+    sent = [reading for reading in readings if not isinstance(reading, EmendError)]
+    captured = iter(capture_feedback(key=request.auth, sent=sent))
+    results = [
+        _result(reading if isinstance(reading, EmendError) else next(captured))
+        for reading in readings
+    ]
+    states = [result.get("feedback_status") for result in results]
+    codes = [result["status"] for result in results]
+    return Answer(
+        200,
+        {
+            "results": results,
+            "created": codes.count(201),
+            "flagged": states.count(Status.FLAGGED),
+            "rejected": codes.count(Rejected.status),
+            "failed": sum(code not in {200, 201, Rejected.status} for code in codes),
+        },
+    )
+
+
+def _read_item(raw: bytes) -> tuple[FeedbackBody, json.JSON] | EmendError:
+    try:
+        document = json.loads(raw)
+        return read(document, FeedbackBody), document
+    except json.Malformed as problem:
+        return malformed(problem.pointer, problem.detail)
+    except EmendError as error:
+        return error
+
+
+def _result(outcome: Kept | EmendError) -> dict[str, Any]:
+    """Return the item's own answer, its HTTP status in `status`."""
+    if isinstance(outcome, EmendError):
+        # It may quote the item, and the answer is stored.
+        document = redact(msgspec.to_builtins(problem_document(outcome))).value
+        return cast("dict[str, Any]", document)
+    answer = _answer(outcome)
+    is_rejected = answer.status_code == Rejected.status
+    status = Status.REJECTED if is_rejected else answer.body["status"]
+    return answer.body | {"status": answer.status_code, "feedback_status": status}
+
+
+def _answer(outcome: Kept | EmendError) -> Answer:
+    """Answer what was kept; a row that validation refused is answered as the problem it is."""
+    if isinstance(outcome, EmendError):
+        raise outcome
+    if outcome.rejections:
+        reasons = [Problem(**reason) for reason in outcome.rejections]
+        document = problem_document(Rejected(reasons[0].detail, errors=reasons))
+        return Answer(Rejected.status, document | {"id": outcome.receipt.id})
+    return Answer(201 if outcome.is_new else 200, msgspec.structs.asdict(outcome.receipt))
+
+
+def answered_once(request: KeyRequest, answer: Callable[[], Answer]) -> HttpResponse:
+    """Answer, or give the stored answer to the same Idempotency-Key."""
+    project, key = request.auth.project, request.META.get("HTTP_IDEMPOTENCY_KEY")
+    given = answer_once(project, key, request.data, answer)
+    if given.is_replay:
+        require_usable(request.auth)  # what is answered anew asks on its way
+    headers = {"Idempotency-Replayed": "true"} if given.is_replay else {}
+    content_type = PROBLEM_TYPE if given.status_code >= 400 else "application/json"
+    # DRF's own Response is made for renderers that are chosen late, and takes longer.
+    return HttpResponse(
+        json.dumps(given.body), content_type, status=given.status_code, headers=headers
+    )

@@ -1,0 +1,146 @@
+"""The endpoints of images."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from django.core.exceptions import SuspiciousOperation
+from django.core.files.uploadhandler import MemoryFileUploadHandler
+from django.http import HttpResponse
+from django.http.multipartparser import MultiPartParser, MultiPartParserError
+from drf_spectacular.utils import extend_schema
+from rest_framework.parsers import BaseParser
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from config.api import malformed, read
+from config.errors import NotFound, TooLarge
+from config.schema import documented
+from feedback import images
+from feedback.models import Image
+from feedback.serializers import Body, Identifier
+from feedback.views.capture import answered_once
+from privacy.access import AnyScope, KeyRequest
+from privacy.idempotency import Answer
+from privacy.models import Scope
+
+UPLOAD_BYTES = 20 * 1024 * 1024
+MULTIPART = {
+    "type": "object",
+    "required": ["file"],
+    "additionalProperties": False,
+    "properties": {
+        "file": {"type": "string", "format": "binary", "description": "PNG, JPEG or WebP"},
+        "user_id": msgspec.json.schema(Identifier),
+        "user_token": {"type": "string"},
+    },
+}
+
+
+class Upload(Body, kw_only=True):
+    """The parts of an upload."""
+
+    file: bytes
+    user_id: Identifier | None = None
+    user_token: str | None = None
+
+
+class InMemory(MemoryFileUploadHandler):
+    """Keep files in memory whatever their size: what a picture says of a person stays off disk."""
+
+    def handle_raw_input(self, *args: Any, **options: Any) -> None:
+        self.activated = True
+
+
+class UploadParser(BaseParser):
+    """Refuse what is too long before it is read, and parts that were not asked for."""
+
+    media_type = "multipart/form-data"
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        meta = parser_context["request"].META
+        length = int(meta["CONTENT_LENGTH"])
+        if length > UPLOAD_BYTES:
+            raise TooLarge(f"The body may have {UPLOAD_BYTES:,} bytes; it has {length:,}.")
+        try:
+            form: Any = MultiPartParser(meta, stream, [InMemory()], "utf-8").parse()
+        except (MultiPartParserError, SuspiciousOperation):
+            raise malformed("", "Not a multipart form.") from None
+        texts, files = form
+        for name in {*texts, *files}:
+            if len(texts.getlist(name)) + len(files.getlist(name)) > 1:
+                raise malformed(_pointer(name), "Sent twice.")
+        if "file" in texts:
+            raise malformed("/file", "Send it as a file, with a name.")
+        return texts.dict() | {name: file.read() for name, file in files.items()}
+
+
+class ImagesView(APIView):
+    """Pictures that a model made or a person chose."""
+
+    permission_classes = [AnyScope]
+    parser_classes = [UploadParser]
+
+    @extend_schema(request={"multipart/form-data": MULTIPART})
+    @documented(status=201, answer="The stored image.", refusals=(409, 411, 413, 415, 422))
+    def post(self, request: KeyRequest) -> HttpResponse:
+        upload = read(dict(request.data), Upload)
+
+        def answer() -> Answer:
+            image = images.store(key=request.auth, user_id=upload.user_id, data=upload.file)
+            return Answer(201, _receipt(image))
+
+        return answered_once(request, answer)
+
+
+class ImageView(APIView):
+    """What is known of one image; a capture key sees only that it created it."""
+
+    permission_classes = [AnyScope]
+
+    @documented(answer="The image's size, hash and origin.")
+    def get(self, request: KeyRequest, image_id: UUID) -> Response:
+        image = _image_of(request, image_id)
+        if request.auth.scope == Scope.MANAGE:
+            more = {name: getattr(image, name) for name in ("media_type", "user_id", "is_verified")}
+            return Response(_receipt(image) | more | {"created_at": image.created_at})
+        if image.api_key_id != request.auth.pk:
+            raise NotFound
+        return Response({"id": image.uuid, "created_at": image.created_at})
+
+
+class ImageFileView(APIView):
+    """The picture itself, to be saved: a page of this address must never show it."""
+
+    @documented(answer="The picture.", refusals=(500,))
+    def get(self, request: KeyRequest, image_id: UUID) -> HttpResponse:
+        image = _image_of(request, image_id)
+        filename = f"{image.uuid}{images.SUFFIXES[image.media_type]}"
+        return HttpResponse(
+            images.load(image),
+            content_type=image.media_type,
+            headers={
+                "Content-Disposition": f'attachment; filename="{filename}"',
+                "X-Content-Type-Options": "nosniff",
+            },
+        )
+
+
+def _image_of(request: KeyRequest, image_id: UUID) -> Image:
+    image = Image.objects.filter(project=request.auth.project, uuid=image_id).first()
+    if image is None:
+        raise NotFound
+    return image
+
+
+def _receipt(image: Image) -> dict[str, Any]:
+    return {
+        "id": image.uuid,
+        "sha256": image.sha256,
+        "width": image.width,
+        "height": image.height,
+    }
+
+
+def _pointer(name: str) -> str:
+    return "/" + name.replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,106 @@
+"""The endpoints that read feedback, and the decision of a product's own moderators."""
+
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from django.db.models import QuerySet
+from msgspec import UNSET
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from config.api import malformed, read
+from config.errors import NotFound
+from config.schema import documented
+from feedback import review
+from feedback.models import Feedback
+from feedback.serializers import ReviewBody, Time, feedback_document
+from privacy.access import AnyScope, KeyRequest
+from privacy.models import Scope
+
+
+class Filters(msgspec.Struct, forbid_unknown_fields=True):
+    task: Annotated[str, msgspec.Meta(max_length=100, pattern=r"^[-\w]+$")] | None = None
+    status: Annotated[str, msgspec.Meta(max_length=10, pattern=r"^[a-z]+$")] | None = None
+    signal: Annotated[str, msgspec.Meta(max_length=20, pattern=r"^[a-z]+$")] | None = None
+    user_id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._:@|+-]{1,128}$")] | None = None
+    target: Annotated[str, msgspec.Meta(pattern=r"^[a-z_]{1,50}:[^\x00]{1,128}$")] | None = None
+    since: Time | None = None
+
+
+def filtered(request: KeyRequest) -> QuerySet[Feedback]:
+    """Return the project's feedback by the query's explicit filters, with what a page shows."""
+    given = {k: v for k, v in request.query_params.items() if k not in {"cursor", "limit"}}
+    filters = read(given, Filters)
+    rows = _with_all(Feedback.objects.filter(project=request.auth.project))
+    if filters.task is not None:
+        rows = rows.filter(task__slug=filters.task)
+    for name in ("status", "signal", "user_id"):
+        if getattr(filters, name) is not None:
+            rows = rows.filter(**{name: getattr(filters, name)})
+    if filters.target is not None:
+        type_, _, id_ = filters.target.partition(":")
+        rows = rows.filter(inference__target_type=type_, inference__target_id=id_)
+    if filters.since is not None:
+        rows = rows.filter(created_at__gte=filters.since)
+    return rows
+
+
+def _with_all(rows: QuerySet[Feedback]) -> QuerySet[Feedback]:
+    return rows.select_related("task", "inference", "review").prefetch_related("examples")
+
+
+class FeedbackView(APIView):
+    """One feedback; a capture key sees only what it created, and no content."""
+
+    permission_classes = [AnyScope]
+
+    @documented(answer="The feedback.")
+    def get(self, request: KeyRequest, feedback_id: UUID) -> Response:
+        row = feedback_of(request, feedback_id)
+        if request.auth.scope == Scope.MANAGE:
+            return Response(feedback_document(row))
+        if row.api_key_id != request.auth.pk:
+            raise NotFound
+        return Response(
+            {
+                "id": row.uuid,
+                "status": row.status,
+                "flags": row.flags,
+                "created_at": row.created_at,
+                "processed_at": row.processed_at,
+            }
+        )
+
+
+def feedback_of(request: KeyRequest, feedback_id: UUID) -> Feedback:
+    rows = _with_all(Feedback.objects.filter(project=request.auth.project, uuid=feedback_id))
+    row = rows.first()
+    if row is None:
+        raise NotFound
+    return row
+
+
+class ReviewView(APIView):
+    """A decision made in the product's own moderation."""
+
+    @documented(body=ReviewBody, answer="The feedback as decided.", refusals=(409, 422))
+    def post(self, request: KeyRequest, feedback_id: UUID) -> Response:
+        body = read(request.data, ReviewBody)
+        row = feedback_of(request, feedback_id)
+        if body.decision != "accept" and (body.corrected is not UNSET or body.pinned):
+            raise malformed("/decision", "Only what is accepted has a correction or is pinned.")
+        if body.decision == "accept":
+            corrected = None if body.corrected is UNSET else body.corrected
+            review.accept(
+                row,
+                by=body.moderator,
+                reason=body.reason,
+                corrected=corrected,
+                is_pinned=body.pinned,
+            )
+        elif body.decision == "reject":
+            review.reject(row, by=body.moderator, reason=body.reason)
+        else:
+            review.escalate(row, by=body.moderator, reason=body.reason)
+        return Response(feedback_document(feedback_of(request, feedback_id)))
