@@ -15,12 +15,13 @@ from django.db import connection, transaction
 from django.db.models import Count, Exists, F, Max, OuterRef, Q
 from django.db.models.functions import Now
 
+from feedback.duplicates import Match
 from feedback.models import Example, Task
 from feedback.normalise import normalise
 from feedback.processing import add_silent_examples
 from training import curation, leases
 from training.errors import LeaseLost, VersionNotReady
-from training.models import Dataset, DatasetVersion, Membership
+from training.models import Dataset, DatasetVersion, LeftOut, Membership
 from training.sethash import SetHash, row_hash
 
 logger = logging.getLogger(__name__)
@@ -103,6 +104,7 @@ def _fill(version: DatasetVersion) -> None:
     version.dataset_history_id = dataset.history.latest().pk
     choice = curation.choose(dataset, as_of=version.as_of)
     _change_members(version, choice.examples)
+    _list_left_out(version, choice.near_holdout)
     added, removed = _changed_hashes(version)
     identity = SetHash(bytes(parent.hash_state) if parent else None)
     identity.add(added)
@@ -136,6 +138,14 @@ def _change_members(version: DatasetVersion, chosen: set[int]) -> None:
             )
             for example in Example.objects.filter(pk__in=pks).order_by("pk")
         )
+
+
+def _list_left_out(version: DatasetVersion, matches: list[Match]) -> None:
+    rows = (
+        LeftOut(version=version, example_id=pk, holdout_example_id=other, similarity=similarity)
+        for pk, other, similarity in matches
+    )
+    LeftOut.objects.bulk_create(rows, CHUNK_ROWS)
 
 
 def _chunks(pks: set[int]) -> Iterator[list[int]]:
@@ -186,12 +196,13 @@ def _counts(version: DatasetVersion, added: int, removed: int) -> dict[str, Any]
         return {str(value): n for value, n in grouped.order_by(field)}
 
     splits = count_by("example__split")
+    has_labels = version.dataset.task.kind.has_label_output
     return {
         "total": sum(splits.values()),
         "added": added,
         "removed": removed,
         "splits": splits,
-        "labels": count_by("example__output"),
+        "labels": count_by("example__output") if has_labels else {},
         "sources": count_by("example__source"),
     }
 

@@ -130,6 +130,21 @@ class Membership(models.Model):
         ]
 
 
+class LeftOut(models.Model):
+    """A train example that a version did not take for being like one of the holdout."""
+
+    version = models.ForeignKey(DatasetVersion, models.CASCADE, related_name="left_out")
+    example = models.ForeignKey(Example, models.CASCADE, related_name="+")
+    holdout_example = models.ForeignKey(Example, models.CASCADE, related_name="+")
+    similarity = models.FloatField()
+
+    class Meta:
+        verbose_name_plural = "left out"
+        constraints = [
+            models.UniqueConstraint(fields=["version", "example"], name="left_out_once_a_version")
+        ]
+
+
 RUN_TRANSITIONS: Transitions = {
     "queued": frozenset({"running", "failed"}),
     "running": frozenset({"passed", "refused", "failed"}),

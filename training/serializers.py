@@ -7,7 +7,15 @@ from msgspec import Meta
 
 from feedback.serializers import Body, Slug
 from training.curation import DatasetSettings
-from training.models import CHALLENGER, CHAMPION, DatasetVersion, ModelVersion, Rollout, Run
+from training.models import (
+    CHALLENGER,
+    CHAMPION,
+    DatasetVersion,
+    LeftOut,
+    ModelVersion,
+    Rollout,
+    Run,
+)
 from training.rollouts import Plan, outcomes
 from training.serving import Served
 
@@ -44,6 +52,10 @@ class RolloutBody(Body, kw_only=True):
     plan: Plan = msgspec.field(default_factory=Plan)
 
 
+class LeftOutQuery(Body, kw_only=True):
+    reason: Literal["near_holdout"] = "near_holdout"
+
+
 def version_document(version: DatasetVersion) -> dict[str, Any]:
     return {
         "dataset": version.name,
@@ -58,6 +70,18 @@ def version_document(version: DatasetVersion) -> dict[str, Any]:
         "created_at": version.created_at,
         "build_seconds": version.build_seconds,
         "error": version.error or None,
+    }
+
+
+def left_out_document(row: LeftOut) -> dict[str, Any]:
+    example = row.example
+    return {
+        "reason": "near_holdout",
+        "example_id": example.pk,
+        "feedback_id": example.feedback and example.feedback.uuid,
+        "input_hash": bytes(example.input_hash).hex(),
+        "holdout_example_id": row.holdout_example_id,
+        "similarity": row.similarity,
     }
 
 

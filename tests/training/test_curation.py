@@ -1,16 +1,20 @@
 """Which examples a version takes."""
 
 from itertools import islice
+from uuid import uuid4
 
 import pytest
+from django.utils import timezone
 
 from feedback import review
-from feedback.models import Example, Feedback
+from feedback.models import Example, Feedback, Image
+from feedback.normalise import content_hash
 from privacy import consent
 from tests.training.builders import Product, inputs, processed, shown_days_ago, texts_of
 from training import curation, datasets
 from training.models import Dataset
 
+SENTENCE = "the waiter forgot our soup twice, and the bread was cold"
 TRAIN, OTHER, THIRD = islice(texts_of("train"), 3)
 HELD_OUT = next(texts_of("holdout"))
 
@@ -44,6 +48,109 @@ def test_rows_on_both_sides_by_raw_sql_are_not_trained_on(product):
     version = product.version()
     assert inputs(version, split="train") == [TRAIN]
     assert version.counts["left_out"] == {"in_holdout": 1}
+
+
+def test_what_is_like_a_row_of_the_holdout_is_not_trained_on(product):
+    product.add((SENTENCE, "neg"), split="holdout")
+    product.add((f"{SENTENCE} already!", "pos"), (TRAIN, "pos"), split="train")
+    version = product.version()
+    assert inputs(version, split="train") == [TRAIN]
+    assert inputs(version, split="holdout") == [SENTENCE]
+    assert version.counts["left_out"] == {"near_holdout": 1}
+    assert datasets.rebuild(version) == version.content_hash
+
+
+def test_what_is_left_out_is_listed_with_the_nearest_of_the_holdout(product):
+    product.add((SENTENCE, "neg"), (HELD_OUT, "pos"), split="holdout")
+    product.add((TRAIN, "pos"), (f"{SENTENCE}!", "neg"), split="train")
+    product.version()
+    (row,) = product.version().left_out.all()
+    assert row.example.input == f"{SENTENCE}!"
+    assert (row.holdout_example.input, row.similarity) == (SENTENCE, 1.0)
+
+
+def test_named_texts_are_compared_as_the_model_reads_them(product):
+    product.add(({"title": "soup", "text": SENTENCE}, "neg"), split="holdout")
+    product.add(({"b": SENTENCE.upper(), "c": "soup?"}, "neg"), split="train")
+    assert product.version().counts["left_out"] == {"near_holdout": 1}
+
+
+def test_a_row_that_is_like_one_of_the_train_side_stays(product):
+    product.add((SENTENCE, "neg"), (f"{SENTENCE}!", "neg"), split="train")
+    assert product.version().counts["left_out"] == {}
+
+
+def test_a_train_row_comes_back_when_its_like_has_left_the_holdout(product):
+    product.add((SENTENCE, "neg"), split="holdout")
+    product.add((f"{SENTENCE}!", "neg"), split="train")
+    product.version()
+    Example.objects.filter(split="holdout").update(superseded_at=timezone.now())
+    version = product.version()
+    assert inputs(version) == [f"{SENTENCE}!"]
+    assert not version.left_out.exists()
+
+
+def put(product, split, *pairs):
+    """Store examples of any modality on one side of the split."""
+    Example.objects.bulk_create(
+        Example(
+            task=product.task,
+            source="import",
+            input=value,
+            output=output,
+            input_hash=content_hash(value),
+            base_weight=1,
+            split=split,
+        )
+        for value, output in pairs
+    )
+
+
+def page_of(number, *bbox):
+    value = {"page": {"width": 1000, "height": 2000}, "number": number}
+    return value, {"boxes": [{"id": "a", "label": "panel", "bbox": list(bbox)}]}
+
+
+@pytest.mark.django_db
+def test_layouts_that_are_the_same_but_for_rounding_are_alike():
+    product = Product(modality="layout", labels=["panel"])
+    put(product, "holdout", page_of(1, 100, 200, 500, 600))
+    put(product, "train", page_of(2, 101, 203, 498, 602), page_of(3, 100, 200, 500, 700))
+    version = product.version()
+    assert [value["number"] for value in inputs_of(version, "train")] == [3]
+    assert version.counts["labels"] == {}
+    assert version.counts["left_out"] == {"near_holdout": 1}
+
+
+@pytest.mark.django_db
+def test_images_are_alike_by_their_prompts_or_by_their_looks():
+    product = Product(modality="image", labels=[])
+    hashes = [0, 0b111111, 0b1111111, -1]
+    ids = [*(image(product, value) for value in hashes), str(uuid4())]  # the last is unknown
+    prompts = ["a red fox", "an otter", "the sea at night", "A red fox!", "a lighthouse"]
+    (held_out, *rest) = [({"prompt": p}, {"image": i}) for p, i in zip(prompts, ids, strict=True)]
+    put(product, "holdout", held_out)
+    put(product, "train", *rest)
+    version = product.version()
+    assert {value["prompt"] for value in inputs_of(version, "train")} == {prompts[2], prompts[4]}
+    left_out = version.left_out.order_by("example__pk")
+    assert [row.example.input["prompt"] for row in left_out] == [prompts[1], prompts[3]]
+
+
+def inputs_of(version, split):
+    return [row.input for row in datasets.rows(version, split=split)]
+
+
+def image(product, difference_hash):
+    stored = Image.objects.create(
+        project=product.project,
+        is_verified=True,
+        sha256="0" * 64,
+        width=8,
+        height=8,
+        difference_hash=difference_hash,
+    )
+    return str(stored.uuid)
 
 
 def test_whose_training_consent_is_withdrawn_is_left_out(product):

@@ -9,6 +9,7 @@ import pytest
 from django.db import connection
 
 from privacy import consent
+from tests import product as products
 from tests.training.builders import Product, built, inputs, shown_days_ago, texts_of
 from training import datasets, leases
 from training.errors import VersionNotReady
@@ -328,3 +329,53 @@ def test_an_empty_version_is_an_empty_file(name, tmp_path):
     path = tmp_path / "empty"
     path.write_bytes(b"".join(FORMATS[name].write([])))
     assert path.stat().st_size == 0 or pq.read_table(path).num_rows == 0
+
+
+LEFT_OUT = "datasets/mood-train/versions/1/left-out/"
+
+
+@pytest.fixture
+def server(product):
+    """Call the API for a version that left out three copies of a sentence."""
+    sentence = "the waiter forgot our soup twice, and the bread was cold"
+    product.add((sentence, "neg"), split="holdout")
+    product.add(*((f"{sentence}{end}", "neg") for end in (".", "!", "?")), split="train")
+    product.correct(f"{sentence} already", right="neg", wrong="pos")
+    product.version()
+    return products.Product(product.project.slug)
+
+
+def test_what_a_version_left_out_is_listed(server, product):
+    example = product.task.examples.get(feedback__isnull=False)
+    newest, *others = server.get(f"{LEFT_OUT}?reason=near_holdout")["results"]
+    assert newest == {
+        "reason": "near_holdout",
+        "example_id": example.pk,
+        "feedback_id": str(example.feedback.uuid),
+        "input_hash": bytes(example.input_hash).hex(),
+        "holdout_example_id": product.task.examples.get(split="holdout").pk,
+        "similarity": pytest.approx(0.87, abs=0.05),
+    }
+    assert [(row["feedback_id"], row["similarity"]) for row in others] == [(None, 1.0)] * 3
+
+
+def test_pages_of_what_was_left_out_follow_each_other(server):
+    whole = server.get(LEFT_OUT)["results"]
+    address, read = f"{LEFT_OUT}?limit=3", []
+    while address:
+        page = server.get(address.rpartition("/api/v1/")[2])
+        read += page["results"]
+        address = page["next"]
+    assert read == whole
+
+
+@pytest.mark.parametrize("query", ["reason=silence", "more=1", "cursor=x", "cursor=cD14"])
+def test_a_malformed_question_for_what_was_left_out_is_refused(server, query):
+    server.refused("GET", f"{LEFT_OUT}?{query}", status=400, code="api.malformed")
+
+
+def test_what_was_left_out_is_the_projects_own(server):
+    stranger = products.Product("stranger")
+    stranger.refused("GET", LEFT_OUT, status=404, code="api.not_found")
+    page = server.capture_key()
+    page.refused("GET", LEFT_OUT, status=403, code="api.forbidden")
