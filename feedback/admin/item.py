@@ -10,8 +10,9 @@ from django.db.models import Count, Q, QuerySet
 from django.utils.http import urlencode
 
 from config.errors import EmendError, Problem
+from config.json import Malformed, loads
 from feedback import review
-from feedback.admin.words import REASONS, why
+from feedback.admin.words import REASONS, as_text, sides, why
 from feedback.errors import TransitionRefused
 from feedback.models import TRANSITIONS, Decision, Feedback, Review, Status
 
@@ -64,19 +65,31 @@ class DecisionForm(forms.Form):
     def __init__(self, feedback: Feedback, sent: Mapping[str, Any] | None) -> None:
         super().__init__(sent, initial={"seen": newest_decision(feedback)})
         self.feedback = feedback
-        labels = [(label, label) for label in feedback.task.labels]
-        self.fields["corrected"].choices = [("", "Choose a label"), *labels]  # type: ignore[attr-defined]
+        if feedback.task.kind.has_label_output:
+            labels = [(label, label) for label in feedback.task.labels]
+            self.fields["corrected"].choices = [("", "Choose a label"), *labels]  # type: ignore[attr-defined]
+        else:
+            self.fields["corrected"] = _written(feedback)
 
     def clean(self) -> dict[str, Any]:
         data = self.cleaned_data
         decision = data.get("decision")
-        if decision == "edit" and not data.get("corrected"):
-            self.add_error("corrected", "Choose what is right.")
+        if decision == "edit":
+            self._read_corrected(data)
         if decision == "reject" and not data.get("ground"):
             self.add_error("ground", "Say why it is rejected.")
         if decision == "reject" and data.get("ground") == "other" and not data.get("note"):
             self.add_error("note", "Say which reason.")
         return data
+
+    def _read_corrected(self, data: dict[str, Any]) -> None:
+        if not data.get("corrected"):
+            self.add_error("corrected", "Choose what is right.")
+        elif not isinstance(self.feedback.original, str):
+            try:
+                data["corrected"] = loads(data["corrected"].encode())
+            except Malformed as error:
+                self.add_error("corrected", f"Not an object as it was: {error.detail}")
 
     def decide(self, *, by: str) -> bool:
         """Carry the decision out; return False, with the errors on the form, if it is refused."""
@@ -119,6 +132,15 @@ class DecisionForm(forms.Form):
             corrected = data["corrected"] if data["decision"] == "edit" else None
             pin = data["is_pinned"]
             review.accept(self.feedback, by=by, reason=note, corrected=corrected, is_pinned=pin)
+
+
+def _written(feedback: Feedback) -> forms.CharField:
+    """Return the field of a correction that is no label: the person's, to be mended."""
+    proposed = feedback.original if feedback.corrected is None else feedback.corrected
+    widget = forms.Textarea(attrs={"rows": 4, "data-key": "e", "dir": "auto"})
+    field = forms.CharField(required=False, strip=False, label="What is right", widget=widget)
+    field.initial = as_text(proposed)
+    return field
 
 
 def newest_decision(feedback: Feedback) -> str:
@@ -167,6 +189,8 @@ def shown(feedback: Feedback, params: Mapping[str, Any]) -> dict[str, Any]:
     """Gather what the page shows about a feedback."""
     standing = Review.objects.filter(feedback=feedback).first()
     waiting = queue(params)
+    has_shape = feedback.edit_distance is not None
+    changes = feedback.task.kind.diff(feedback.original, feedback.corrected) if has_shape else []
     return {
         "feedback": feedback,
         "inference": feedback.inference,
@@ -175,6 +199,8 @@ def shown(feedback: Feedback, params: Mapping[str, Any]) -> dict[str, Any]:
         "standing_state": standing and STATE_OF[standing.decision],
         "state": STATE_OF.get(feedback.status, "info"),
         "confidence": _percent(feedback.inference.confidence),
+        "changes": changes,
+        "sides": sides(feedback.original, changes) if feedback.task.modality == "text" else (),
         "difference_template": f"emend/review/{feedback.task.modality}.html",
         "is_changed": feedback.corrected is not None and feedback.corrected != feedback.original,
         "why": why(feedback),

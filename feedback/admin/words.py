@@ -4,7 +4,7 @@ import json
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from config.json import JSON
 from feedback.models import Decision, Feedback
@@ -28,6 +28,8 @@ DONE = {
 }
 DECIDED = {"accept": "Accepted", "reject": "Rejected", "escalate": "Escalated"}
 EXCERPT_CHARACTERS = 80
+# A stretch of text and whether it was changed.
+Span: TypeAlias = tuple[str, bool]
 
 
 def why(feedback: Feedback) -> list[str]:
@@ -71,6 +73,20 @@ def excerpt(value: JSON) -> str:
 def named_texts(value: JSON) -> list[tuple[str, Any]]:
     """Return the parts of an input with their names; a plain text has none."""
     return list(value.items()) if isinstance(value, dict) else [("", value)]
+
+
+def sides(original: str, spans: list[dict[str, Any]]) -> tuple[list[Span], list[Span]]:
+    """Cut a text and its correction by the spans of their difference; changed ones are marked."""
+    before: list[Span] = []
+    after: list[Span] = []
+    at = 0
+    for span in spans:
+        same = (original[at : span["start"]], False)
+        before += [same, (span["removed"], True)]
+        after += [same, (span["inserted"], True)]
+        at = span["start"] + len(span["removed"])
+    rest = (original[at:], False)
+    return [*before, rest], [*after, rest]
 
 
 def as_text(value: JSON) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import cast
 
-from rapidfuzz.distance import Levenshtein
+from rapidfuzz.distance import Indel, Levenshtein
 
 from config.errors import Problem
 from config.json import JSON
@@ -22,7 +22,10 @@ MAX_ROLE_CHARS = 50
 # Edits beyond these are not counted, which bounds the time: 50 ms for two texts of 64 KiB.
 MAX_CHARACTER_EDITS = 8_192
 MAX_WORD_EDITS = 2_048
-_WORD = re.compile(r"\w+|\s+|[^\w\s]")  # each character of a text is in one of them
+# Each character of a text is in one of them. A word is compared with the space before it: spaces
+# alone are alike everywhere, and would cut what was rewritten into shreds.
+_WORD = re.compile(r"\s*\w+|\s+|[^\w\s]")
+_PART = re.compile(r"\w+|\s+|[^\w\s]")
 
 
 class Text:
@@ -74,11 +77,7 @@ class Text:
         before, after = _WORD.findall(str(original)), _WORD.findall(str(corrected))
         starts = [0, *accumulate(map(len, before))]
         return [
-            {
-                "start": starts[old],
-                "removed": "".join(before[old:old_end]),
-                "inserted": "".join(after[new:new_end]),
-            }
+            _span(starts[old], "".join(before[old:old_end]), "".join(after[new:new_end]))
             for old, new, old_end, new_end in _changed(before, after)
         ]
 
@@ -129,16 +128,28 @@ def _contents(value: JSON) -> list[str]:
     return [message["content"] for message in _messages(value)]
 
 
+def _span(start: int, removed: str, inserted: str) -> dict[str, JSON]:
+    """Leave out the words and spaces that both begin or end with."""
+    old, new = _PART.findall(removed), _PART.findall(inserted)
+    while old and new and old[0] == new[0]:
+        start += len(old.pop(0))
+        new.pop(0)
+    while old and new and old[-1] == new[-1]:
+        old.pop()
+        new.pop()
+    return {"start": start, "removed": "".join(old), "inserted": "".join(new)}
+
+
 def _changed(before: list[str], after: list[str]) -> list[tuple[int, int, int, int]]:
     """Return the stretches that differ: (start before, start after, end before, end after)."""
     numbers: dict[str, int] = {}  # words as numbers: unlike hashes of words they never collide
     old = [numbers.setdefault(word, len(numbers)) for word in before]
     new = [numbers.setdefault(word, len(numbers)) for word in after]
-    edits = Levenshtein.distance(old, new, score_cutoff=MAX_WORD_EDITS)
-    if edits > MAX_WORD_EDITS:
+    if Indel.distance(old, new, score_cutoff=MAX_WORD_EDITS) > MAX_WORD_EDITS:
         return [(0, 0, len(old), len(new))]
     stretches: list[tuple[int, int, int, int]] = []
-    for step in Levenshtein.opcodes(old, new, score_hint=edits):
+    # By the longest common subsequence: substitutions would pair words that have nothing in common.
+    for step in Indel.opcodes(old, new):
         if step.tag == "equal":
             continue
         here = (step.src_start, step.dest_start)

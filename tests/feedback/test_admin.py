@@ -8,6 +8,7 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
+from config import json
 from feedback import processing, review
 from feedback.admin.words import REASONS, WHY_FLAGGED, excerpt, pieces
 from feedback.models import Feedback
@@ -322,3 +323,44 @@ def test_a_tasks_page_explains_settings_and_shows_history(product):
     assert "silence_weight 0.5 Weight of a silent answer in training; 0 is off." in shown
     assert "silence_hours 24.0 (default)" in shown
     assert re.search(r"silence_weight: \S+ → 0.5", shown)
+
+
+LAYOUT = {"boxes": [{"id": "a", "label": "panel", "bbox": [0, 0, 50, 40]}]}
+MOVED = {"boxes": [{"id": "a", "label": "panel", "bbox": [5, 0, 50, 40]}]}
+OTHER_MODALITIES = [
+    (
+        {"slug": "reply", "modality": "text"},
+        {"input": {"messages": [{"role": "user", "content": "When?"}]}, "output": "At ten."},
+        "At <b>noon</b>.",
+        "Noon.",
+        ["When?", "<del>ten", "<ins>&lt;b&gt;"],
+    ),
+    (
+        {"slug": "page", "modality": "layout", "labels": ["panel"]},
+        {"input": {"page": {"width": 100, "height": 80}}, "output": LAYOUT},
+        MOVED,
+        json.dumps(LAYOUT | {"boxes": [LAYOUT["boxes"][0] | {"bbox": [9, 0, 50, 40]}]}).decode(),
+        ["What was changed", "moved"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("task", "answer", "corrected", "mended", "shown"), OTHER_MODALITIES)
+def test_an_item_of_another_modality_is_shown_and_mended(
+    product, kim, *, task, answer, corrected, mended, shown
+):
+    product.post("tasks/", task, 201)
+    act = {"signal": "correction", "corrected": corrected, "comment": ATTACK, "user_id": "ann"}
+    row = product.post("feedback/", answer | act | {"task": task["slug"]}, 201)
+    feedback = Feedback.objects.get(uuid=row["id"])
+    page = kim.get(page_of(feedback)).content.decode()
+    assert [text for text in shown if text not in page] == []
+    assert "<b>" not in page
+    broken = decide(kim, feedback, "edit", corrected="{" if task["slug"] == "page" else "")
+    assert broken.status_code == 200
+    assert decide(kim, feedback, "edit", corrected=mended).status_code == 302
+    feedback.refresh_from_db()
+    assert feedback.status == "pending"
+    assert feedback.review.corrected == (
+        "Noon." if task["slug"] == "reply" else json.loads(mended.encode())
+    )
