@@ -1,5 +1,6 @@
 """Contents held to the form of their task, with personal data taken out."""
 
+import re
 from typing import Any, NamedTuple, cast
 
 from config.api import malformed
@@ -10,6 +11,7 @@ from feedback.models import Task
 from privacy.redaction import Rules, redact
 
 # A session's or object's id is no secret, however random it looks, but it may hold an address.
+_MAY_BE_PERSONAL = re.compile(r"@|(?:\d\D*){7}")
 _ID_RULES = Rules(types=frozenset({"EMAIL", "PHONE", "CREDIT_CARD", "IBAN"}))
 
 
@@ -32,7 +34,9 @@ def clean(task: Task, output: JSON, *others: JSON) -> Cleaned:
 
 def clean_id(text: str | None, limit: int) -> str:
     """Redact a session's or object's id and cut it to its column: it may have grown."""
-    return str(redact(text, _ID_RULES).value)[:limit] if text else ""
+    if not text or not _MAY_BE_PERSONAL.search(text):
+        return text or ""
+    return str(redact(text, _ID_RULES).value)[:limit]
 
 
 def check_input(task: Task, input_: JSON) -> None:

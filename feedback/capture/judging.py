@@ -29,7 +29,8 @@ def judge_all(drafts: Sequence[Draft]) -> None:
     ]
     for draft in corrections:
         _measure(draft)
-    found = zip(corrections, standings([_question(d) for d in corrections]), strict=True)
+    asked = [draft for draft in corrections if not draft.seen.is_alone]
+    found = zip(asked, standings([_question(draft) for draft in asked]), strict=True)
     standing_of = {draft.row.id: standing for draft, standing in found}
     company = Company()
     for draft, wrong in zip(drafts, problems, strict=True):

@@ -34,6 +34,7 @@ class SeenInference(msgspec.Struct, kw_only=True):
     input_hash: str  # as the database writes bytes
     confidence: float | None = None
     probabilities: dict[str, float] | None = None
+    is_alone: bool = False  # nobody corrected or approved its input, or was shown it elsewhere
 
 
 class Known(msgspec.Struct):
@@ -64,9 +65,19 @@ def _task(document: bytes) -> Task:
 
 _LOOK = """
 WITH seen AS (
-    SELECT id, number, task_id, input, output, input_hash::text,
-        confidence, probabilities
-    FROM feedback_inference
+    SELECT id, number, task_id, input, output, input_hash::text, confidence, probabilities,
+        NOT EXISTS (
+            SELECT FROM feedback AS other WHERE other.task_id = i.task_id
+                AND other.input_hash = i.input_hash AND other.corrected_hash IS NOT NULL
+        ) AND NOT EXISTS (
+            SELECT FROM feedback_example AS golden WHERE golden.task_id = i.task_id
+                AND golden.input_hash = i.input_hash
+                AND golden."case" = 'golden' AND golden.superseded_at IS NULL
+        ) AND NOT EXISTS (
+            SELECT FROM feedback_inference AS other WHERE other.task_id = i.task_id
+                AND other.input_hash = i.input_hash AND other.number <> i.number
+        ) AS is_alone
+    FROM feedback_inference AS i
     WHERE project_id = %(project)s::bigint AND id = ANY(%(inferences)s::uuid[])
 )
 SELECT json_build_object(
