@@ -2,7 +2,8 @@
 
 import logging
 import re
-from typing import Any, TypeVar
+import sys
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -85,6 +86,15 @@ class Page(CursorPagination):
         return Response({"results": data, "next": self.get_next_link()})
 
 
+class PageQuery(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What every list may be asked for."""
+
+    cursor: Annotated[str, msgspec.Meta(description="Where a page begins; `next` has it.")] = ""
+    limit: Annotated[str, msgspec.Meta(description="Rows of a page, up to 200; 50 by default.")] = (
+        ""
+    )
+
+
 def malformed(pointer: str, detail: str, code: str = "api.malformed") -> errors.Malformed:
     return errors.Malformed(detail, errors=[errors.Problem(pointer, code, detail)])
 
@@ -137,11 +147,9 @@ def problem_response(exc: Exception, context: dict[str, Any]) -> Response | None
     error = _emend_error(exc)
     if error is None:
         return None
-    headers = {}
+    headers = _headers(error)
     if isinstance(error, errors.Unauthenticated):
         headers["WWW-Authenticate"] = 'Bearer realm="emend"'
-    if isinstance(error, errors.Unavailable | errors.Throttled):
-        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     if isinstance(error, errors.Unavailable):
         logger.warning("api.unavailable")
     if isinstance(error, errors.MethodNotAllowed):
@@ -154,11 +162,15 @@ def problem_response(exc: Exception, context: dict[str, Any]) -> Response | None
 PROBLEM_TYPE = "application/problem+json"
 
 
+def _headers(error: errors.EmendError) -> dict[str, str]:
+    comes_again = isinstance(error, errors.Unavailable | errors.Throttled)
+    return {"Retry-After": str(RETRY_AFTER_SECONDS)} if comes_again else {}
+
+
 def plain_problem(error: errors.EmendError) -> HttpResponse:
     """Answer an error outside DRF's views."""
-    return HttpResponse(
-        msgspec.json.encode(problem_document(error)), PROBLEM_TYPE, status=error.status
-    )
+    document = msgspec.json.encode(problem_document(error))
+    return HttpResponse(document, PROBLEM_TYPE, status=error.status, headers=_headers(error))
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -170,4 +182,6 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    return plain_problem(errors.InternalError())
+    """Answer what no view caught, as a page does not when its database is away."""
+    is_away = isinstance(sys.exception(), OperationalError | InterfaceError)
+    return plain_problem(errors.Unavailable() if is_away else errors.InternalError())

@@ -12,6 +12,8 @@ from django.http import HttpRequest, HttpResponse
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from config.database import is_stuck
+
 BROKER_SECONDS = 1.0  # a frozen broker must not hold up the answer for longer
 
 
@@ -26,6 +28,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
     A broker that is away is `degraded` only: capture and processing work without it.
     """
     missing = [*_database_problems(), *_disk_problems()]
+    missing += ["a database that answers in time"] if is_stuck() else []
     degraded = [] if _broker_answers() else ["no broker: the scheduler does the work itself"]
     status = "unready" if missing else "degraded" if degraded else "ok"
     document = {"status": status, "missing": missing, "degraded": degraded}

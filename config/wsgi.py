@@ -9,8 +9,11 @@ from django.conf import settings
 from django.core.handlers.exception import convert_exception_to_response
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.wsgi import get_wsgi_application
+from django.db.backends.signals import connection_created
 from django.urls import get_resolver
 from django.utils.module_loading import import_string
+
+from config.database import limit_statements
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -28,6 +31,7 @@ class APIHandler(WSGIHandler):
         self._middleware_chain = handler
 
 
+connection_created.connect(limit_statements)
 pages = get_wsgi_application()
 api = APIHandler()
 get_resolver().url_patterns  # noqa: B018  imports all views now, not at the first request

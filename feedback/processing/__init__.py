@@ -10,7 +10,7 @@ waits for a person.
 import time
 from datetime import timedelta
 
-from django.db import transaction
+from django.db import OperationalError, connection, transaction
 from django.db.models import F, Func, QuerySet
 from django.db.models.functions import Now
 
@@ -47,7 +47,13 @@ def process_queue(queue: str) -> int:
         claimed = claim(queue)
         if claimed is None:
             break
-        total += process(claimed)
+        try:
+            total += process(claimed)
+        except OperationalError:
+            connection.close()
+            # The session was lost, no worker died: whoever comes next may have the rows at once.
+            Claim.objects.filter(pk=claimed.pk).delete()
+            raise
         if 1 < len(claimed.numbers) < _batch_rows():
             break
     return total
