@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from feedback.modalities import MODALITIES
 from feedback.models import Feedback, Inference, Task
 from feedback.task_settings import TaskSettings
 
@@ -27,7 +28,7 @@ class Body(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 class TaskBody(Body, kw_only=True):
     slug: Slug
-    modality: str
+    modality: Annotated[str, Meta(extra_json_schema={"enum": list(MODALITIES)})]
     labels: list[Name] = []
     correction_types: list[Short] = []
     settings: TaskSettings = msgspec.field(default_factory=TaskSettings)

@@ -9,14 +9,14 @@ from config.schema import documented
 from privacy import consent
 from privacy.access import KeyRequest, check_user_id
 from privacy.models import DataSubject, Purpose
-from privacy.serializers import ConsentBody, subject_document
+from privacy.serializers import ConsentBody, PurposeName, UserId, subject_document
 
 
 class SubjectView(APIView):
     """What is known of one person."""
 
     @documented(answer="What this person allowed.")
-    def get(self, request: KeyRequest, user_id: str) -> Response:
+    def get(self, request: KeyRequest, user_id: UserId) -> Response:
         check_user_id(user_id)
         subject = DataSubject.objects.filter(project=request.auth.project, user_id=user_id).first()
         if subject is None:
@@ -28,7 +28,7 @@ class ConsentView(APIView):
     """One purpose of one person."""
 
     @documented(body=ConsentBody, answer="What this person now allows.")
-    def put(self, request: KeyRequest, user_id: str, purpose: str) -> Response:
+    def put(self, request: KeyRequest, user_id: UserId, purpose: PurposeName) -> Response:
         check_user_id(user_id)
         if purpose not in Purpose.values:
             raise NotFound

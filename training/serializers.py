@@ -3,10 +3,12 @@
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
+from config.api import PageQuery
 from feedback.serializers import Body, Slug
 from training.curation import DatasetSettings
+from training.formats import FORMATS
 from training.models import (
     CHALLENGER,
     CHAMPION,
@@ -52,7 +54,19 @@ class RolloutBody(Body, kw_only=True):
     plan: Plan = msgspec.field(default_factory=Plan)
 
 
-class LeftOutQuery(Body, kw_only=True):
+class ExportQuery(Body, kw_only=True):
+    format: Annotated[str, Meta(extra_json_schema={"enum": list(FORMATS)})] = "jsonl"
+
+
+class DiffQuery(Body, kw_only=True):
+    against: Annotated[str, Meta(pattern=r"^[0-9]{1,9}(?!\n)$", description="The other version.")]
+
+
+class RouteQuery(Body, kw_only=True):
+    user_id: str | UnsetType = UNSET
+
+
+class LeftOutQuery(PageQuery, kw_only=True):
     reason: Literal["near_holdout"] = "near_holdout"
 
 

@@ -14,8 +14,9 @@ from rest_framework.views import APIView
 from config.api import BATCH_BYTES, Page, malformed, read
 from config.errors import NotFound
 from config.json import loads_items
-from config.schema import documented
+from config.schema import File, documented
 from feedback.imports import import_examples
+from feedback.serializers import Slug
 from feedback.views.reading import feedback_of
 from feedback.views.tasks import named_task, task_of
 from privacy.access import KeyRequest
@@ -26,9 +27,12 @@ from training.formats import FORMATS
 from training.models import Dataset, DatasetVersion, ModelAlias, ModelVersion, Rollout, Run
 from training.serializers import (
     DatasetBody,
+    DiffQuery,
     ExamplesBody,
+    ExportQuery,
     LeftOutQuery,
     RolloutBody,
+    RouteQuery,
     RunBody,
     left_out_document,
     model_document,
@@ -43,7 +47,7 @@ from training.serving import PredictBody
 class DatasetsView(APIView):
     """Named lines of data."""
 
-    @documented(body=DatasetBody, status=201, answer="The new dataset.", refusals=(409,))
+    @documented(body=DatasetBody, gives={201: None}, answer="The new dataset.", refusals=(409,))
     def post(self, request: KeyRequest) -> Response:
         body = read(request.data, DatasetBody)
         task = named_task(request, body.task)
@@ -68,7 +72,7 @@ def dataset_of(project: Project, name: str) -> Dataset:
     return dataset
 
 
-def version_of(request: KeyRequest, name: str, number: int) -> DatasetVersion:
+def version_of(request: KeyRequest, name: Slug, number: int) -> DatasetVersion:
     versions = DatasetVersion.objects.filter(dataset__project=request.auth.project, name=name)
     version = versions.select_related("dataset__task").filter(version=number).first()
     if version is None:
@@ -79,23 +83,28 @@ def version_of(request: KeyRequest, name: str, number: int) -> DatasetVersion:
 class VersionsView(APIView):
     """Versions of one dataset."""
 
-    @documented(status=202, answer="The version is being built.")
-    def post(self, request: KeyRequest, name: str) -> Response:
+    @documented(gives={202: None}, answer="The version is being built.")
+    def post(self, request: KeyRequest, name: Slug) -> Response:
         version = datasets.request_version(dataset_of(request.auth.project, name))
         return Response(version_document(version), 202)
 
 
 class VersionView(APIView):
     @documented(answer="The dataset version.")
-    def get(self, request: KeyRequest, name: str, number: int) -> Response:
+    def get(self, request: KeyRequest, name: Slug, number: int) -> Response:
         return Response(version_document(version_of(request, name, number)))
 
 
 class ExportView(APIView):
     """The rows of a version in a file format, streamed."""
 
-    @documented(answer="The file.", query={"format": ", ".join(FORMATS)}, refusals=(409, 422))
-    def get(self, request: KeyRequest, name: str, number: int) -> StreamingHttpResponse:
+    @documented(
+        gives=File(tuple(format_.content_type for format_ in FORMATS.values())),
+        answer="The file.",
+        query=ExportQuery,
+        refusals=(409, 422),
+    )
+    def get(self, request: KeyRequest, name: Slug, number: int) -> StreamingHttpResponse:
         version = version_of(request, name, number)
         datasets.require_ready(version)
         chosen = FORMATS.get(request.query_params.get("format", "jsonl"))
@@ -132,11 +141,10 @@ class LeftOutView(APIView):
 
     @documented(
         answer="What was left out, each with the nearest example of the holdout.",
-        query={"reason": "near_holdout"},
+        query=LeftOutQuery,
     )
-    def get(self, request: KeyRequest, name: str, number: int) -> Response:
-        given = {k: v for k, v in request.query_params.items() if k not in {"cursor", "limit"}}
-        read(given, LeftOutQuery)
+    def get(self, request: KeyRequest, name: Slug, number: int) -> Response:
+        read(request.query_params.dict(), LeftOutQuery)
         rows = version_of(request, name, number).left_out.select_related("example__feedback")
         page = LeftOutPage()
         found = page.paginate_queryset(rows, request) or []
@@ -144,18 +152,16 @@ class LeftOutView(APIView):
 
 
 class DiffView(APIView):
-    @documented(answer="How two versions differ.", query={"against": "number of the other version"})
-    def get(self, request: KeyRequest, name: str, number: int) -> Response:
-        against = request.query_params.get("against", "")
-        if not re.fullmatch(r"[0-9]{1,9}", against):
-            raise malformed("/against", "The number of another version.")
-        version, other = version_of(request, name, number), version_of(request, name, int(against))
+    @documented(answer="How two versions differ.", query=DiffQuery, refusals=(409,))
+    def get(self, request: KeyRequest, name: Slug, number: int) -> Response:
+        against = int(read(request.query_params.dict(), DiffQuery).against)
+        version, other = version_of(request, name, number), version_of(request, name, against)
         return Response(datasets.diff(version, other))
 
 
 class VersionLineageView(APIView):
     @documented(answer="Where the version came from and where it went.")
-    def get(self, request: KeyRequest, name: str, number: int) -> Response:
+    def get(self, request: KeyRequest, name: Slug, number: int) -> Response:
         return Response(lineage.of_version(version_of(request, name, number)))
 
 
@@ -171,7 +177,7 @@ class ExamplesView(APIView):
     max_body_bytes = BATCH_BYTES
     load_body = staticmethod(partial(loads_items, max_bytes=BATCH_BYTES))
 
-    @documented(body=ExamplesBody, status=201, answer="How many examples were stored.")
+    @documented(body=ExamplesBody, gives={201: None}, answer="How many examples were stored.")
     def post(self, request: KeyRequest) -> Response:
         body = read(request.data, ExamplesBody)
         task = named_task(request, body.task)
@@ -180,7 +186,7 @@ class ExamplesView(APIView):
 
 
 class RunsView(APIView):
-    @documented(body=RunBody, status=202, answer="The run is queued.", refusals=(422,))
+    @documented(body=RunBody, gives={202: None}, answer="The run is queued.", refusals=(422,))
     def post(self, request: KeyRequest) -> Response:
         body = read(request.data, RunBody)
         task = named_task(request, body.task)
@@ -205,7 +211,7 @@ class RunView(APIView):
 
 class ModelsView(APIView):
     @documented(answer="The task's model versions, newest first, and which aliases point where.")
-    def get(self, request: KeyRequest, slug: str) -> Response:
+    def get(self, request: KeyRequest, slug: Slug) -> Response:
         task = task_of(request, slug)
         versions = task.model_versions.select_related("run").order_by("-version")
         aliases = ModelAlias.objects.filter(task=task).values_list("name", "model_version__version")
@@ -214,7 +220,7 @@ class ModelsView(APIView):
         )
 
 
-def model_of(request: KeyRequest, slug: str, number: int) -> ModelVersion:
+def model_of(request: KeyRequest, slug: Slug, number: int) -> ModelVersion:
     versions = ModelVersion.objects.filter(task__project=request.auth.project, task__slug=slug)
     version = versions.select_related("run__dataset_version", "task__project")
     found = version.filter(version=number).first()
@@ -225,33 +231,33 @@ def model_of(request: KeyRequest, slug: str, number: int) -> ModelVersion:
 
 class ModelView(APIView):
     @documented(answer="The model version.")
-    def get(self, request: KeyRequest, slug: str, number: int) -> Response:
+    def get(self, request: KeyRequest, slug: Slug, number: int) -> Response:
         return Response(model_document(model_of(request, slug, number)))
 
 
 class ModelLineageView(APIView):
     @documented(answer="What the model learned from and where it served.")
-    def get(self, request: KeyRequest, slug: str, number: int) -> Response:
+    def get(self, request: KeyRequest, slug: Slug, number: int) -> Response:
         return Response(lineage.of_model(model_of(request, slug, number)))
 
 
 class PromoteView(APIView):
     @documented(answer="The version now serves everybody.", refusals=(409,))
-    def post(self, request: KeyRequest, slug: str, number: int) -> Response:
+    def post(self, request: KeyRequest, slug: Slug, number: int) -> Response:
         alias = rollouts.promote(model_of(request, slug, number))
         return Response({"champion": alias.model_version.version})
 
 
 class RollbackView(APIView):
     @documented(answer="The earlier champion serves everybody again.", refusals=(409,))
-    def post(self, request: KeyRequest, slug: str) -> Response:
+    def post(self, request: KeyRequest, slug: Slug) -> Response:
         alias = rollouts.rollback(task_of(request, slug))
         return Response({"champion": alias.model_version.version})
 
 
 class PredictView(APIView):
     @documented(body=PredictBody, answer="The served model's answer.", refusals=(409,))
-    def post(self, request: KeyRequest, slug: str) -> Response:
+    def post(self, request: KeyRequest, slug: Slug) -> Response:
         served = serving.predict(
             key=request.auth,
             task=task_of(request, slug),
@@ -262,10 +268,8 @@ class PredictView(APIView):
 
 
 class RouteView(APIView):
-    @documented(
-        answer="Which version serves this user.", query={"user_id": "the user"}, refusals=(409,)
-    )
-    def get(self, request: KeyRequest, slug: str) -> Response:
+    @documented(answer="Which version serves this user.", query=RouteQuery, refusals=(409,))
+    def get(self, request: KeyRequest, slug: Slug) -> Response:
         chosen = serving.route(task_of(request, slug), request.query_params.get("user_id"))
         return Response(
             {
@@ -277,7 +281,9 @@ class RouteView(APIView):
 
 
 class RolloutsView(APIView):
-    @documented(body=RolloutBody, status=201, answer="The canary has begun.", refusals=(409,))
+    @documented(
+        body=RolloutBody, gives={201: None}, answer="The canary has begun.", refusals=(409,)
+    )
     def post(self, request: KeyRequest) -> Response:
         body = read(request.data, RolloutBody)
         task = named_task(request, body.task)

@@ -24,8 +24,15 @@ from config.schema import documented
 from feedback.capture import Kept, capture_feedback, capture_inferences
 from feedback.errors import Rejected
 from feedback.models import Status
-from feedback.serializers import BatchBody, FeedbackBody, InferenceBody, feedback_document
-from feedback.views.reading import filtered
+from feedback.serializers import (
+    BatchBody,
+    FeedbackBody,
+    InferenceBody,
+    InferenceReceipt,
+    Receipt,
+    feedback_document,
+)
+from feedback.views.reading import Filters, filtered
 from privacy.access import AnyScope, KeyRequest, require_usable
 from privacy.idempotency import Answer, answer_once
 from privacy.models import Scope
@@ -38,7 +45,12 @@ class InferencesView(APIView):
     permission_classes = [AnyScope]
     asks_key_again = True
 
-    @documented(body=InferenceBody, status=201, answer="The stored inference.", refusals=(409, 422))
+    @documented(
+        body=InferenceBody,
+        gives={200: InferenceReceipt, 201: InferenceReceipt},
+        answer="The stored inference; 200 for one that was stored before.",
+        is_answered_once=True,
+    )
     def post(self, request: KeyRequest) -> HttpResponse:
         def answer() -> Answer:
             sent = (read(request.data, InferenceBody), request.data)
@@ -56,7 +68,12 @@ class FeedbackListView(APIView):
     def asks_key_again(self) -> bool:
         return self.request.method == "POST"
 
-    @documented(body=FeedbackBody, status=201, answer="The stored feedback.", refusals=(409, 422))
+    @documented(
+        body=FeedbackBody,
+        gives={200: Receipt, 201: Receipt},
+        answer="The stored feedback; 200 for one that was stored before.",
+        is_answered_once=True,
+    )
     def post(self, request: KeyRequest) -> HttpResponse:
         def answer() -> Answer:
             sent = (read(request.data, FeedbackBody), request.data)
@@ -66,14 +83,7 @@ class FeedbackListView(APIView):
 
     @documented(
         answer="The project's feedback, newest first.",
-        query={
-            "task": "slug",
-            "status": "pending, flagged ...",
-            "signal": "up, down, correction ...",
-            "user_id": "the contributor",
-            "target": "type:id of the host's object",
-            "since": "RFC 3339 time of capture",
-        },
+        query=Filters,
     )
     def get(self, request: KeyRequest) -> Response:
         if request.auth.scope != Scope.MANAGE:
@@ -91,7 +101,7 @@ class FeedbackBatchView(APIView):
     max_body_bytes = BATCH_BYTES
     load_body = staticmethod(partial(json.split_items, max_items=MAX_BATCH_ITEMS))
 
-    @documented(body=BatchBody, answer="One result for each item, in order.", refusals=(409, 422))
+    @documented(body=BatchBody, answer="One result for each item, in order.", is_answered_once=True)
     def post(self, request: KeyRequest) -> HttpResponse:
         items = cast("list[bytes]", request.data)
         if not items:

@@ -1,21 +1,21 @@
 """The endpoints of images."""
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-import msgspec
 from django.core.exceptions import SuspiciousOperation
 from django.core.files.uploadhandler import MemoryFileUploadHandler
 from django.http import HttpResponse
 from django.http.multipartparser import MultiPartParser, MultiPartParserError
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiRequest
+from msgspec import UNSET, Meta, UnsetType
 from rest_framework.parsers import BaseParser
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from config.api import malformed, read
 from config.errors import NotFound, TooLarge
-from config.schema import documented
+from config.schema import File, Shape, documented
 from feedback import images
 from feedback.models import Image
 from feedback.serializers import Body, Identifier
@@ -25,24 +25,15 @@ from privacy.idempotency import Answer
 from privacy.models import Scope
 
 UPLOAD_BYTES = 20 * 1024 * 1024
-MULTIPART = {
-    "type": "object",
-    "required": ["file"],
-    "additionalProperties": False,
-    "properties": {
-        "file": {"type": "string", "format": "binary", "description": "PNG, JPEG or WebP"},
-        "user_id": msgspec.json.schema(Identifier),
-        "user_token": {"type": "string"},
-    },
-}
+FILE = {"type": "string", "format": "binary", "description": "PNG, JPEG or WebP"}
 
 
 class Upload(Body, kw_only=True):
     """The parts of an upload."""
 
-    file: bytes
-    user_id: Identifier | None = None
-    user_token: str | None = None
+    file: Annotated[Any, Meta(extra_json_schema=FILE)]  # bytes: UploadParser takes nothing else
+    user_id: Identifier | UnsetType = UNSET
+    user_token: str | UnsetType = UNSET
 
 
 class InMemory(MemoryFileUploadHandler):
@@ -81,13 +72,21 @@ class ImagesView(APIView):
     permission_classes = [AnyScope]
     parser_classes = [UploadParser]
 
-    @extend_schema(request={"multipart/form-data": MULTIPART})
-    @documented(status=201, answer="The stored image.", refusals=(409, 411, 413, 415, 422))
+    @documented(
+        body={
+            UploadParser.media_type: OpenApiRequest(
+                Shape(Upload), encoding={"file": {"contentType": ", ".join(images.SUFFIXES)}}
+            )
+        },
+        gives={201: None},
+        answer="The stored image.",
+        is_answered_once=True,
+    )
     def post(self, request: KeyRequest) -> HttpResponse:
         upload = read(dict(request.data), Upload)
 
         def answer() -> Answer:
-            image = images.store(key=request.auth, user_id=upload.user_id, data=upload.file)
+            image = images.store(key=request.auth, user_id=upload.user_id or None, data=upload.file)
             return Answer(201, _receipt(image))
 
         return answered_once(request, answer)
@@ -112,7 +111,7 @@ class ImageView(APIView):
 class ImageFileView(APIView):
     """The picture itself, to be saved: a page of this address must never show it."""
 
-    @documented(answer="The picture.", refusals=(500,))
+    @documented(gives=File(tuple(images.SUFFIXES)), answer="The picture.", refusals=(500,))
     def get(self, request: KeyRequest, image_id: UUID) -> HttpResponse:
         image = _image_of(request, image_id)
         filename = f"{image.uuid}{images.SUFFIXES[image.media_type]}"

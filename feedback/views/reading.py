@@ -3,45 +3,52 @@
 from typing import Annotated
 from uuid import UUID
 
-import msgspec
 from django.db.models import QuerySet
-from msgspec import UNSET
+from msgspec import UNSET, Meta, UnsetType
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from config.api import malformed, read
+from config.api import PageQuery, malformed, read
 from config.errors import NotFound
 from config.schema import documented
 from feedback import review
 from feedback.models import Feedback
-from feedback.serializers import ReviewBody, Time, feedback_document
+from feedback.serializers import Identifier, ReviewBody, Slug, Time, feedback_document
 from privacy.access import AnyScope, KeyRequest
 from privacy.models import Scope
 
+Word = Annotated[str, Meta(max_length=20, pattern=r"^[a-z]+(?!\n)$")]
+TargetName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z_]{1,50}:[A-Za-z0-9._:@|+-]{1,128}(?!\n)$",
+        description="type:id of the host's object",
+    ),
+]
 
-class Filters(msgspec.Struct, forbid_unknown_fields=True):
-    task: Annotated[str, msgspec.Meta(max_length=100, pattern=r"^[-\w]+$")] | None = None
-    status: Annotated[str, msgspec.Meta(max_length=10, pattern=r"^[a-z]+$")] | None = None
-    signal: Annotated[str, msgspec.Meta(max_length=20, pattern=r"^[a-z]+$")] | None = None
-    user_id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._:@|+-]{1,128}$")] | None = None
-    target: Annotated[str, msgspec.Meta(pattern=r"^[a-z_]{1,50}:[^\x00]{1,128}$")] | None = None
-    since: Time | None = None
+
+class Filters(PageQuery, kw_only=True):
+    task: Slug | UnsetType = UNSET
+    status: Word | UnsetType = UNSET
+    signal: Word | UnsetType = UNSET
+    user_id: Identifier | UnsetType = UNSET
+    target: TargetName | UnsetType = UNSET
+    since: Time | UnsetType = UNSET
 
 
 def filtered(request: KeyRequest) -> QuerySet[Feedback]:
     """Return the project's feedback by the query's explicit filters, with what a page shows."""
-    given = {k: v for k, v in request.query_params.items() if k not in {"cursor", "limit"}}
-    filters = read(given, Filters)
+    filters = read(request.query_params.dict(), Filters)
     rows = _with_all(Feedback.objects.filter(project=request.auth.project))
-    if filters.task is not None:
+    if filters.task is not UNSET:
         rows = rows.filter(task__slug=filters.task)
     for name in ("status", "signal", "user_id"):
-        if getattr(filters, name) is not None:
+        if getattr(filters, name) is not UNSET:
             rows = rows.filter(**{name: getattr(filters, name)})
-    if filters.target is not None:
+    if filters.target is not UNSET:
         type_, _, id_ = filters.target.partition(":")
         rows = rows.filter(inference__target_type=type_, inference__target_id=id_)
-    if filters.since is not None:
+    if filters.since is not UNSET:
         rows = rows.filter(created_at__gte=filters.since)
     return rows
 

@@ -7,14 +7,14 @@ from msgspec import UNSET
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from config.api import Page, malformed, read
+from config.api import Page, PageQuery, malformed, read
 from config.errors import NotFound, Problem
 from config.schema import documented
 from feedback.capture.cleaning import malformed_content, unknown_task
 from feedback.errors import TaskExists
 from feedback.modalities import MODALITIES
 from feedback.models import Task
-from feedback.serializers import TaskBody, TaskChange, task_document
+from feedback.serializers import Slug, TaskBody, TaskChange, task_document
 from feedback.task_settings import TaskSettings
 from feedback.validation import check_thresholds
 from privacy.access import KeyRequest
@@ -24,13 +24,13 @@ from privacy.redaction import check_rules
 class TasksView(APIView):
     """The project's tasks."""
 
-    @documented(answer="The project's tasks, newest first.")
+    @documented(answer="The project's tasks, newest first.", query=PageQuery)
     def get(self, request: KeyRequest) -> Response:
         page = Page()
         tasks = page.paginate_queryset(request.auth.project.tasks.all(), request) or []
         return page.get_paginated_response([task_document(task) for task in tasks])
 
-    @documented(body=TaskBody, status=201, answer="The new task.", refusals=(409,))
+    @documented(body=TaskBody, gives={201: None}, answer="The new task.", refusals=(409,))
     def post(self, request: KeyRequest) -> Response:
         body = read(request.data, TaskBody)
         if body.modality not in MODALITIES:
@@ -51,11 +51,11 @@ class TaskView(APIView):
     """One task."""
 
     @documented(answer="The task.")
-    def get(self, request: KeyRequest, slug: str) -> Response:
+    def get(self, request: KeyRequest, slug: Slug) -> Response:
         return Response(task_document(task_of(request, slug)))
 
     @documented(body=TaskChange, answer="The changed task.")
-    def patch(self, request: KeyRequest, slug: str) -> Response:
+    def patch(self, request: KeyRequest, slug: Slug) -> Response:
         body = read(request.data, TaskChange)
         with transaction.atomic():
             found = Task.objects.select_for_update().filter(project=request.auth.project, slug=slug)

@@ -5,10 +5,11 @@ import uuid
 import psycopg
 import pytest
 import yaml
+from django.contrib import admin
 from django.core.management import call_command
 from django.db import connection
 from django.test import Client
-from django.urls import URLPattern, get_resolver
+from django.urls import URLPattern, get_resolver, reverse
 
 from config import json, storage
 from feedback.models import Feedback, Image
@@ -117,14 +118,15 @@ def test_it_works(shop):
 
 
 def test_no_route_shows_a_stranger_anything(shop, stranger):
-    values = objects_of(shop)
+    values, page = objects_of(shop), stranger.capture_key()
     for path, view in routes():
         if "<" not in path or view.__name__ in MAKES_ITS_OWN:
             continue
         for method in methods(view):
-            answer = stranger.send(method, filled(path, values), body_for(view, method))
-            assert answer.status_code == 404, (method, path, answer.content)
-            problem(answer, 404, "api.not_found")
+            address, body = filled(path, values), body_for(view, method)
+            problem(stranger.send(method, address, body), 404, "api.not_found")
+            if AnyScope in view.permission_classes:
+                problem(page.send(method, address, body), 404, "api.not_found")
 
 
 def test_every_route_shows_its_owner_something(shop):
@@ -164,6 +166,50 @@ def test_a_stranger_cannot_react_to_an_inference(shop, stranger):
     body = {"inference_id": shop.infer(), "signal": "up", "user_id": "eve"}
     document = stranger.refused("POST", "feedback/", body, status=400, code="api.malformed")
     assert document["errors"][0]["code"] == "feedback.unknown_inference"
+
+
+def test_a_stranger_cannot_name_what_is_not_theirs_in_a_body(shop, stranger):
+    values, own = objects_of(shop), {"task": "mood", "input": "x", "output": "pos"}
+    stranger.task()
+    stranger.task(slug="art", modality="image", labels=[])
+    picture = {"image": str(values["uuid:image_id"])}
+    drawn = {"task": "art", "input": {"prompt": "a cat"}}
+    for path, body, pointer in [
+        ("inferences/", own | {"parent_inference": shop.infer()}, "/parent_inference"),
+        ("inferences/", drawn | {"output": picture}, "/output/image"),
+        ("feedback/", drawn | {"output": picture, "signal": "up"}, "/output/image"),
+    ]:
+        document = stranger.refused("POST", path, body, status=400, code="api.malformed")
+        assert document["errors"][0]["pointer"] == pointer
+    for path, body in [
+        ("runs/", {"task": "mood", "dataset": values["slug:name"]}),
+        ("runs/", {"task": "mood", "version": 1}),
+        ("rollouts/", {"task": "mood", "challenger": 1}),
+    ]:
+        stranger.refused("POST", path, body, status=404, code="api.not_found")
+    batch = {"items": [{"inference_id": shop.infer("y"), "signal": "up"}]}
+    assert stranger.post("feedback/batch/", batch, 200)["results"][0]["status"] == 400
+
+
+def test_a_query_leads_to_nothing_of_another_project(shop, stranger):
+    rows = [shop.correct("ann", f"soup {n}")["id"] for n in range(3)]
+    following = shop.get("feedback/?limit=1")["next"].rpartition("/api/v1/")[2]
+    assert shop.get(following)["results"][0]["id"] == rows[1]
+    for address in [following, "feedback/?task=mood", "feedback/?user_id=ann"]:
+        assert stranger.get(address)["results"] == []
+
+
+def test_staff_without_permission_see_no_page(shop, client, django_user_model):
+    objects_of(shop)
+    client.force_login(django_user_model.objects.create_user("lee", is_staff=True))
+    for model in admin.site._registry:
+        row = model.objects.order_by("pk").first()
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+        pages = [
+            reverse(f"{name}_changelist"),
+            *([reverse(f"{name}_change", args=[row.pk])] if row else []),
+        ]
+        assert {client.get(page).status_code for page in pages} == {403}, name
 
 
 def test_ids_are_unique_in_a_project_only(shop, stranger):
