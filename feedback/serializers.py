@@ -56,7 +56,7 @@ class SentBody(Body, kw_only=True):
     user_id: Identifier | None = None
     session_id: Identifier | None = None
     metadata: Metadata = {}
-    occurred_at: Time | None = None
+    occurred_at: Annotated[Time, Meta(description="In the years 1970 to 9998.")] | None = None
 
 
 class InferenceBody(SentBody, kw_only=True):
