@@ -10,11 +10,9 @@ from msgspec import UNSET, Meta, UnsetType
 from feedback.modalities import MODALITIES
 from feedback.models import Feedback, Inference, Task
 from feedback.task_settings import TaskSettings
+from privacy.serializers import UserId
 
-# "$" alone would let a line feed pass at the end, and "\Z" is unknown to JSON Schema.
-Identifier = Annotated[
-    str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._:@|+-]+(?!\n)$")
-]
+Identifier = UserId
 Time = Annotated[datetime, Meta(tz=True)]
 Slug = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[-a-zA-Z0-9_]+(?!\n)$")]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]

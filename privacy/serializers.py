@@ -6,7 +6,7 @@ import msgspec
 
 from privacy.models import DataSubject
 
-# "$" alone would let a line feed pass at the end, and "\\Z" is unknown to JSON Schema.
+# "$" alone would let a line feed pass at the end, and "\Z" is unknown to JSON Schema.
 UserId = Annotated[
     str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._:@|+-]+(?!\n)$")
 ]
