@@ -8,7 +8,7 @@ from tests.product import Product
 
 pytestmark = pytest.mark.django_db
 
-BIDI = "\u202etfel ot thgir\u202c"
+BIDI = "\u202eright to left\u202c"
 STACKED = "z" + "\u0335\u0321\u0317\u0353" * 40
 FAMILY = "\U0001f469\u200d\U0001f469\u200d\U0001f467 \U0001f3f4\U000e0067\U000e007f"
 FORMLESS = [
