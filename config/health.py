@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
+from pathlib import Path
 
 import msgspec
 import redis
@@ -28,6 +29,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
     A broker that is away is `degraded` only: capture and processing work without it.
     """
     missing = [*_database_problems(), *_disk_problems()]
+    missing += ["stopping"] if _is_stopping() else []
     missing += ["a database that answers in time"] if is_stuck() else []
     degraded = [] if _broker_answers() else ["no broker: the scheduler does the work itself"]
     status = "unready" if missing else "degraded" if degraded else "ok"
@@ -46,6 +48,10 @@ def _database_problems() -> list[str]:
 
 def _disk_problems() -> list[str]:
     return [] if has_free_disk() else ["free disk"]
+
+
+def _is_stopping() -> bool:
+    return bool(settings.STOPPING_FILE) and Path(settings.STOPPING_FILE).exists()
 
 
 def has_free_disk() -> bool:

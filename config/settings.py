@@ -198,6 +198,8 @@ REDACTION_DETECTOR: str = env.str("REDACTION_DETECTOR", default="")
 
 # Under this much free disk capture answers 503: PostgreSQL must never meet a full disk.
 MINIMUM_FREE_DISK_BYTES: int = env.int("MINIMUM_FREE_DISK_BYTES", default=256 * 1024 * 1024)
+# Once this file exists `/readyz` answers 503, so that traffic goes elsewhere before the end.
+STOPPING_FILE: str = env.str("STOPPING_FILE", default="")
 
 # --- Logs: a constant event name plus ids, never content ------------------------------------------
 LOGGING = {

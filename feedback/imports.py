@@ -45,11 +45,12 @@ def _example(task: Task, number: int, pair: tuple[Any, Any]) -> Example:
         placed = [Problem(f"/items/{number}{p.pointer}", p.code, p.detail) for p in error.errors]
         raise Malformed(f"Item {number}: {error.detail}", errors=placed) from None
     found = clean(task, output, input_)
+    (clean_input,) = found.others
     return Example(
         task=task,
         source="import",
-        input=found.others[0],
+        input=clean_input,
         output=found.output,
-        input_hash=content_hash(found.others[0]),
+        input_hash=content_hash(task.kind.identity(clean_input, found.output)),
         base_weight=1.0,
     )

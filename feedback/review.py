@@ -13,6 +13,7 @@ from config.errors import Problem
 from feedback.capture.cleaning import clean, unknown_images
 from feedback.errors import ReviewInvalid, TransitionRefused
 from feedback.models import Decision, Feedback, Review, Status
+from feedback.validation import Act, judge
 
 MAX_REASON_CHARACTERS = 500
 
@@ -28,14 +29,14 @@ def accept(
 ) -> Review:
     """Let the feedback through, with the moderator's own `corrected` if one is given.
 
-    Raises ReviewInvalid if `corrected` is not an output of the task, TransitionRefused if the
-    feedback cannot be decided any more.
+    Raises ReviewInvalid if validation refuses that `corrected`, or if the contributor's own is no
+    output of the task; TransitionRefused if the feedback cannot be decided any more.
     """
     locked = _locked(feedback)
     if corrected is not None:
-        corrected = _checked(locked, corrected)
+        corrected = _judged(locked, corrected)
     elif locked.corrected is not None:
-        _checked(locked, locked.corrected)  # it was refused for not being an output, perhaps
+        _require_output(locked)
     if locked.status != Status.FAILED:
         _reopen(locked)
     locked.move_to(Status.PENDING)
@@ -98,19 +99,44 @@ def _reopen(feedback: Feedback) -> None:
         _remember(feedback, "reopened")
 
 
-def _checked(feedback: Feedback, corrected: Any) -> Any:
+def _judged(feedback: Feedback, corrected: Any) -> Any:
+    """Redact a moderator's own correction; hold it to what refuses anybody's."""
     task = feedback.task
     redacted = clean(task, corrected).output
-    problems = task.kind.validate_corrected(
-        redacted, labels=task.labels, input_=feedback.inference.input
-    ) or unknown_images(task, redacted)
-    if redacted == feedback.original:
+    verdict = judge(
+        Act(
+            signal="correction",
+            input=feedback.inference.input,
+            output=feedback.original,
+            corrected=redacted,
+            modality=task.kind,
+            shape_problems=_shape_problems(feedback, redacted),
+            max_characters=task.options.max_characters,
+            thresholds=task.options.thresholds,
+            is_change_redacted=redacted != corrected,
+        )
+    )
+    if verdict.rejections:
+        raise ReviewInvalid(errors=verdict.rejections)
+    return redacted
+
+
+def _require_output(feedback: Feedback) -> None:
+    """Refuse to accept a correction that cannot be learnt, whatever else was said against it."""
+    problems = _shape_problems(feedback, feedback.corrected)
+    if feedback.corrected == feedback.original:
         detail = "That is what the model said: if it was right, reject the feedback."
         problems = [Problem("", "feedback.no_change", detail)]
     if problems:
         placed = [Problem("/corrected" + p.pointer, p.code, p.detail) for p in problems]
         raise ReviewInvalid(errors=placed)
-    return redacted
+
+
+def _shape_problems(feedback: Feedback, corrected: Any) -> list[Problem]:
+    task = feedback.task
+    return task.kind.validate_corrected(
+        corrected, labels=task.labels, input_=feedback.inference.input
+    ) or unknown_images(task, corrected)
 
 
 def _decide(feedback: Feedback, decision: Decision, by: str, reason: str) -> Review:

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,11 +13,14 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
+from config.api import malformed
 from config.celery import lock_key
 from config.errors import IdConflict, IdempotencyMismatch
 from privacy.models import IdempotencyKey, Project
 
 KEPT = timedelta(days=7)
+# The header is to be a string of RFC 9651; most clients send its content bare.
+_QUOTED = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
 
 
 @dataclass(frozen=True)
@@ -26,30 +30,31 @@ class Answer:
     is_replay: bool = False
 
 
-def fingerprint(project: Project, body: object) -> bytes:
-    """Return an HMAC of a body as sent: it tells sameness and reveals nothing.
+def fingerprint(project: Project, body: object, *more: str) -> bytes:
+    """Return an HMAC of a body as sent, and of what more counts: it tells sameness, no content.
 
     The order of an object's members does not count. `user_token` changes with every request
     of a person and is left out.
     """
     if isinstance(body, dict):
         body = {key: value for key, value in body.items() if key != "user_token"}
-    canonical = msgspec.json.encode([project.pk, body], order="sorted")
+    canonical = msgspec.json.encode([project.pk, body, *more], order="sorted")
     return hmac.digest(settings.SECRET_KEY.encode(), canonical, "sha256")
 
 
 def answer_once(
-    project: Project, key: str | None, body: object, answer: Callable[[], Answer]
+    project: Project, endpoint: str, header: str | None, body: object, answer: Callable[[], Answer]
 ) -> Answer:
-    """Return the stored answer to this key, else the new one, stored with its effects.
+    """Return the stored answer to the header's key, else the new one, stored with its effects.
 
     Errors that `answer` raises store nothing, so the request may be tried again. Raises
-    IdConflict while the first request still runs, IdempotencyMismatch for another content.
+    IdConflict while the first request still runs, IdempotencyMismatch for another content or
+    endpoint, Malformed for an empty key.
     """
-    if not key:
+    if header is None:
         return answer()
-    key_digest = hashlib.sha256(key.strip('"').encode()).digest()
-    print_ = fingerprint(project, body)
+    key_digest = hashlib.sha256(_key_in(header).encode()).digest()
+    print_ = fingerprint(project, body, endpoint)
     with transaction.atomic():
         with connection.cursor() as cursor:
             lock = lock_key(f"idempotency {project.pk} {key_digest.hex()}")
@@ -73,3 +78,11 @@ def answer_once(
     if not hmac.compare_digest(bytes(known.fingerprint), print_):
         raise IdempotencyMismatch
     return Answer(known.status_code, known.body, is_replay=True)
+
+
+def _key_in(header: str) -> str:
+    quoted = _QUOTED.fullmatch(header)
+    key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else header
+    if not key:
+        raise malformed("", "The Idempotency-Key is empty.")
+    return key

@@ -31,6 +31,7 @@ UNSAID = (
     "Not a cursor of this list.",
     "Not a sound PNG, JPEG or WebP picture.",
     "A moving picture",
+    "The Idempotency-Key is empty.",  # of spaces alone, too
 )
 # What a request may name that is there; the rest is made up.
 NAMED = {

@@ -121,7 +121,7 @@ def predict(*, key: ApiKey, task: Task, body: PredictBody, sent: object) -> Serv
         is_verified=key.scope == Scope.MANAGE,
         session_id=clean_id(body.session_id, ID_LENGTH),
         input=input_,
-        input_hash=content_hash(input_),
+        input_hash=content_hash(task.kind.identity(input_, output)),
         redactions=found.counts,
         fingerprint=fingerprint(key.project, sent),
         output=output,

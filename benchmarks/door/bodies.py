@@ -58,21 +58,25 @@ def scattered(k: int, pool: int) -> int:
 
 
 def rewriting(k: int, _pool: int) -> bytes:
-    """Correct a text that Emend has not seen, e-mail address in one of eight: about 1 KB."""
+    """Correct a text that Emend has not seen, e-mail address in one of eight: about 1 KB.
+
+    One of its four texts holds a number, as of real ones a fifth to a quarter do: redaction looks
+    at those more closely.
+    """
     a, b, c, d, e, f, g = (
         SENTENCES[(k * m + m) % len(SENTENCES)] for m in (1, 3, 7, 11, 13, 17, 19)
     )
     contact = b" Write to anna.%d@example.com if that is unclear." % k if k % 8 == 7 else b""
     return (
-        b'{"signal":"correction","task":"summary","input":"Review %d: %b %b %b %b",'
-        b'"output":"Summary %d: %b %b %b","corrected":"Summary %d: %b %b %b",'
+        b'{"signal":"correction","task":"summary","input":"Review %d. %b %b %b %b",'
+        b'"output":"In short, %b %b %b","corrected":"In short, %b %b %b",'
         b'"comment":"The last sentence was not right. %b%b","user_id":"user-%d",'
         b'"session_id":"session-%d","metadata":{"page":"/reviews/%d","locale":"en-GB",'
         b'"app":"3.2.1","screen":"1440x900","variant":"b"}}'
     ) % (
         *(k, a, b, c, d),
-        *(k, a, b, e),
-        *(k, a, b, f),
+        *(a, b, e),
+        *(a, b, f),
         *(g, contact, k % USERS, k // 8, k),
     )
 

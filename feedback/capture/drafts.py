@@ -144,7 +144,7 @@ class Door:
             **self._common(body, task, print_) | ({} if print_ else {"id": uuid4()}),
             metadata=clean_metadata,
             redactions=found.counts,
-            input_hash=bytea(content_hash(input_)),
+            input_hash=bytea(content_hash(task.kind.identity(input_, found.output))),
             input=input_,
             output=found.output,
             model_version=clean_version[:MODEL_VERSION_LENGTH],

@@ -29,7 +29,7 @@ def judge_all(drafts: Sequence[Draft]) -> None:
     ]
     for draft in corrections:
         _measure(draft)
-    asked = [draft for draft in corrections if not draft.seen.is_alone]
+    asked = [draft for draft in corrections if draft.row.corrected_hash and not draft.seen.is_alone]
     found = zip(asked, standings([_question(draft) for draft in asked]), strict=True)
     standing_of = {draft.row.id: standing for draft, standing in found}
     company = Company()
@@ -77,15 +77,21 @@ def _shape_problems(draft: Draft) -> list[Problem]:
 
 
 def _measure(draft: Draft) -> None:
-    """Write what follows from the correction alone: its hash, its size, who is contradicted."""
+    """Write what follows from the correction alone: its size, and the hash of its answer.
+
+    Who says no more than that the output is wrong names no answer and contradicts nobody.
+    """
     row, task = draft.row, draft.task
     row.edit_distance = task.kind.edit_distance(row.original, row.corrected)
     row.disagreement = _disagreement(task, draft.seen, row.corrected)
-    exact = msgspec.json.encode(row.corrected, order="sorted")
-    is_label = task.kind.has_label_output  # `US` and `us` are two labels, not two spellings
-    row.corrected_hash = bytea(
-        hashlib.sha256(exact).digest() if is_label else content_hash(row.corrected)
-    )
+    answer = task.kind.answer_of(row.original, row.corrected)
+    if answer is None:
+        return
+    if task.kind.has_label_output:  # `US` and `us` are two labels, not two spellings
+        digest = hashlib.sha256(msgspec.json.encode(answer)).digest()
+    else:
+        digest = content_hash(answer)
+    row.corrected_hash = bytea(digest)
 
 
 def _disagreement(task: Task, seen: SeenInference, corrected: object) -> float | None:
@@ -105,8 +111,9 @@ def _question(draft: Draft) -> Correction:
     enough = (
         0 if share is None else max(HIGH_IMPACT_USERS, math.floor(share * task.weekly_users) + 1)
     )
+    answer = task.kind.answer_of(row.original, row.corrected)
     return Correction(
-        row.task_id, row.input_hash, row.corrected, row.corrected_hash or "", row.user_id, enough
+        row.task_id, row.input_hash, answer, row.corrected_hash or "", row.user_id, enough
     )
 
 

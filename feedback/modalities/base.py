@@ -1,8 +1,9 @@
 """What every modality can do, and what they share."""
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeGuard
+from typing import ClassVar, TypeGuard
 
 from config.errors import Problem
 from config.json import JSON
@@ -24,64 +25,81 @@ class ExampleDraft:
     case: Case
 
 
-class Modality(Protocol):
+class Modality(ABC):
     """One kind of input and output. Pointers of problems are relative to the value judged."""
 
-    @property
-    def name(self) -> str: ...
+    name: ClassVar[str]
+    queue: ClassVar[str]  # each kind its own, so that a slow one delays no other
+    has_label_output: ClassVar[bool] = False  # a closed list, which holds no personal data
 
-    @property
-    def queue(self) -> str:
-        """Name the queue that processes this kind, so that a slow kind delays no other."""
-
-    @property
-    def has_label_output(self) -> bool:
-        """Say whether outputs come from a closed list, which holds no personal data."""
-
+    @abstractmethod
     def check_task(self, labels: Sequence[str]) -> list[Problem]:
         """Judge a task's labels."""
 
+    @abstractmethod
     def validate_input(self, value: JSON) -> list[Problem]: ...
 
+    @abstractmethod
     def validate_output(self, value: JSON, *, labels: Sequence[str], input_: JSON) -> list[Problem]:
         """Judge the shape of an output; `input_` is the valid input that it answers."""
 
     def validate_corrected(
         self, value: JSON, *, labels: Sequence[str], input_: JSON
     ) -> list[Problem]:
-        """Judge the shape of a correction, which is that of an output for most modalities."""
+        """Judge the shape of a correction: that of an output."""
+        return self.validate_output(value, labels=labels, input_=input_)
 
+    @abstractmethod
     def text_of(self, value: JSON) -> str:
         """Read a valid input as the text that a model reads."""
 
+    def identity(self, input_: JSON, output: JSON) -> JSON:
+        """Return what tells one case from another: the input."""
+        return input_
+
     def near_key(self, input_: JSON, output: JSON) -> bytes | None:
         """Return what rows that are the same but for rounding share; None where text decides."""
+        return None
+
+    def keep_apart(self, sent: JSON, redacted: JSON, mark: Callable[[str], str]) -> JSON:
+        """Return a redacted output whose parts differ in name where those of the sent one do.
+
+        It may have any shape: it is judged later. `mark` gives a name letters that stand for it.
+        """
+        return redacted
 
     def image_ids(self, value: JSON) -> list[str]:
         """Return the ids of stored images that a valid output or correction names."""
+        return []
 
+    @abstractmethod
     def diff(self, original: JSON, corrected: JSON) -> list[dict[str, JSON]]:
         """List the changes that made a valid output a valid correction; none for equal ones."""
 
+    @abstractmethod
     def apply(self, original: JSON, diff: list[dict[str, JSON]]) -> JSON:
         """Return the correction that `diff` came from."""
 
+    @abstractmethod
     def edit_distance(self, original: JSON, corrected: JSON) -> float:
         """Measure the work of the correction, from 0 (none) to 1 (all of it)."""
+
+    def answer_of(self, original: JSON, corrected: JSON) -> JSON:
+        """Return the output that a valid correction says is right; None where it names none."""
+        return corrected
 
     def to_examples(self, signal: str, original: JSON, corrected: JSON) -> list[ExampleDraft]:
         """Draft what an act becomes; `corrected` is the moderator's where there is one.
 
         What is drafted has the shape of an output, whatever shape a correction has.
         """
-
-
-def examples_of(signal: str, original: JSON, corrected: JSON) -> list[ExampleDraft]:
-    """Draft the example of an act whose output is one value."""
-    if corrected is not None:
-        return [ExampleDraft(output=corrected, rejected_output=original, case="regression")]
-    case = SIGNALS[signal].case
-    return [ExampleDraft(output=original, rejected_output=None, case=case)] if case else []
+        if corrected is None:
+            case = SIGNALS[signal].case
+            return [ExampleDraft(output=original, rejected_output=None, case=case)] if case else []
+        answer = self.answer_of(original, corrected)
+        if answer is None:
+            return []
+        return [ExampleDraft(output=answer, rejected_output=original, case="regression")]
 
 
 def check_labels(labels: Sequence[str], *, fewest: int) -> list[Problem]:

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from config.errors import Problem
 from config.json import JSON
 from feedback.modalities.base import (
-    ExampleDraft,
+    Modality,
     check_labels,
-    examples_of,
     input_problem,
     mismatch,
 )
@@ -15,9 +14,7 @@ from feedback.modalities.base import (
 MAX_TEXTS = 32
 
 
-class Classification:
-    """Implement `base.Modality`."""
-
+class Classification(Modality):
     name = "classification"
     queue = "process.text"
     has_label_output = True
@@ -46,18 +43,10 @@ class Classification:
         detail = "Not a label of the task." if isinstance(value, str) else "A label is a string."
         return [mismatch("", detail)]
 
-    validate_corrected = validate_output
-
     def text_of(self, value: JSON) -> str:
         if isinstance(value, dict):
             return "\n".join(str(value[key]) for key in sorted(value))
         return str(value)
-
-    def near_key(self, input_: JSON, output: JSON) -> bytes | None:
-        return None
-
-    def image_ids(self, value: JSON) -> list[str]:
-        return []
 
     def diff(self, original: JSON, corrected: JSON) -> list[dict[str, JSON]]:
         """Write the change as an RFC 6902 patch of the whole output."""
@@ -70,9 +59,6 @@ class Classification:
 
     def edit_distance(self, original: JSON, corrected: JSON) -> float:
         return float(original != corrected)
-
-    def to_examples(self, signal: str, original: JSON, corrected: JSON) -> list[ExampleDraft]:
-        return examples_of(signal, original, corrected)
 
 
 def _pointed(texts: dict[str, JSON]) -> dict[str, JSON]:

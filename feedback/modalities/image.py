@@ -8,9 +8,8 @@ from config.errors import Problem
 from config.json import JSON
 from feedback.modalities.base import (
     MAX_SIDE_PIXELS,
-    ExampleDraft,
+    Modality,
     check_labels,
-    examples_of,
     find_bbox_fault,
     input_problem,
     mismatch,
@@ -21,12 +20,9 @@ PARTS = ("image", "prompt", "regions")
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-class Image:
-    """Implement `base.Modality`."""
-
+class Image(Modality):
     name = "image"
     queue = "process.image"
-    has_label_output = False
 
     def check_task(self, labels: Sequence[str]) -> list[Problem]:
         return check_labels(labels, fewest=0)
@@ -53,9 +49,6 @@ class Image:
     def text_of(self, value: JSON) -> str:
         return str(cast("dict[str, JSON]", value)["prompt"])
 
-    def near_key(self, input_: JSON, output: JSON) -> bytes | None:
-        return None
-
     def image_ids(self, value: JSON) -> list[str]:
         parts = _parts(value)
         return [str(parts["image"])] if "image" in parts else []
@@ -80,17 +73,10 @@ class Image:
         new = [part for part, value in _parts(corrected).items() if value != before.get(part)]
         return len(new) / len(PARTS)
 
-    def to_examples(self, signal: str, original: JSON, corrected: JSON) -> list[ExampleDraft]:
-        """Draft the chosen image, and the original as the rejected one.
-
-        Without another image a better prompt or regions say that the original is wrong, but
-        not which image is right: like a bare down-vote they make no example.
-        """
-        if corrected is None:
-            return examples_of(signal, original, None)
-        chosen = {"image": _parts(corrected).get("image")}
-        is_other = chosen["image"] is not None and chosen != original
-        return examples_of(signal, original, chosen) if is_other else []
+    def answer_of(self, original: JSON, corrected: JSON) -> JSON:
+        """Return the chosen image; a better prompt or regions say only that it was not this one."""
+        chosen: JSON = {"image": _parts(corrected).get("image")}
+        return None if chosen in ({"image": None}, original) else chosen
 
 
 def _find_problems(parts: dict[str, JSON]) -> Iterator[Problem]:

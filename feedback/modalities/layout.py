@@ -1,7 +1,7 @@
 """Layout: the boxes on a page, in pixels and in COCO's order [x, y, width, height]."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any, TypedDict, cast
 
@@ -11,9 +11,8 @@ from config.errors import Problem
 from config.json import JSON
 from feedback.modalities.base import (
     MAX_SIDE_PIXELS,
-    ExampleDraft,
+    Modality,
     check_labels,
-    examples_of,
     find_bbox_fault,
     input_problem,
     is_number,
@@ -30,12 +29,9 @@ class Box(TypedDict):
     bbox: list[float]
 
 
-class Layout:
-    """Implement `base.Modality`."""
-
+class Layout(Modality):
     name = "layout"
     queue = "process.layout"
-    has_label_output = False
 
     def check_task(self, labels: Sequence[str]) -> list[Problem]:
         return check_labels(labels, fewest=1)
@@ -59,11 +55,14 @@ class Layout:
             return [mismatch("", 'An object {"boxes": [{"id", "label", "bbox"}]}.')]
         return list(islice(_find_problems(boxes, frozenset(labels), _page(input_)), MAX_PROBLEMS))
 
-    validate_corrected = validate_output
-
     def text_of(self, value: JSON) -> str:
         """Return what is written anywhere in the input; the page itself has no text."""
         return "\n".join(_strings(value))
+
+    def identity(self, input_: JSON, output: JSON) -> JSON:
+        """Return the input; with the boxes where it is a size of page, which many pages share."""
+        is_bare = cast("dict[str, JSON]", input_).keys() == {"page"}
+        return [input_, output] if is_bare else input_
 
     def near_key(self, input_: JSON, output: JSON) -> bytes | None:
         """Hash the labels and boxes, rounded to 1% of the page; neither order nor ids count."""
@@ -75,8 +74,13 @@ class Layout:
         )
         return hashlib.sha256(msgspec.json.encode(boxes)).digest()
 
-    def image_ids(self, value: JSON) -> list[str]:
-        return []
+    def keep_apart(self, sent: JSON, redacted: JSON, mark: Callable[[str], str]) -> JSON:
+        """Mark the ids that redaction changed: two may read the same now, and boxes pair by id."""
+        match sent, redacted:
+            case {"boxes": [*before]}, {"boxes": [*after]} if len(before) == len(after):
+                marked = [_marked(was, box, mark) for was, box in zip(before, after, strict=True)]
+                return cast("dict[str, JSON]", redacted) | {"boxes": marked}
+        return redacted
 
     def diff(self, original: JSON, corrected: JSON) -> list[dict[str, JSON]]:
         """List what became of each box, by its id; `change` names it.
@@ -133,9 +137,6 @@ class Layout:
         same = [_iou(a["bbox"], b["bbox"]) for a, b in matched if a["label"] == b["label"]]
         return 1 - sum(sorted(same)) / len(ids)
 
-    def to_examples(self, signal: str, original: JSON, corrected: JSON) -> list[ExampleDraft]:
-        return examples_of(signal, original, corrected)
-
 
 def _find_problems(
     boxes: list[JSON], labels: frozenset[str], page: tuple[float, float]
@@ -157,6 +158,13 @@ def _find_problems(
         fault = find_bbox_fault(box["bbox"], page)
         if fault is not None:
             yield mismatch(f"{place}/bbox", fault)
+
+
+def _marked(was: JSON, box: JSON, mark: Callable[[str], str]) -> JSON:
+    match was, box:
+        case {"id": str() | int() as name}, {"id": str() | int() as left} if left != name:
+            return cast("dict[str, JSON]", box) | {"id": f"{left} {mark(str(name))}"}
+    return box
 
 
 def _changes(before: Box, after: Box) -> Iterator[dict[str, JSON]]:

@@ -10,9 +10,8 @@ from rapidfuzz.distance import Indel, Levenshtein
 from config.errors import Problem
 from config.json import JSON
 from feedback.modalities.base import (
-    ExampleDraft,
+    Modality,
     check_labels,
-    examples_of,
     input_problem,
     mismatch,
 )
@@ -28,12 +27,9 @@ _WORD = re.compile(r"\s*\w+|\s+|[^\w\s]")
 _PART = re.compile(r"\w+|\s+|[^\w\s]")
 
 
-class Text:
-    """Implement `base.Modality`."""
-
+class Text(Modality):
     name = "text"
     queue = "process.text"
-    has_label_output = False
 
     def check_task(self, labels: Sequence[str]) -> list[Problem]:
         return check_labels(labels, fewest=0)
@@ -54,20 +50,12 @@ class Text:
     ) -> list[Problem]:
         return [] if isinstance(value, str) else [mismatch("", "A text is a string.")]
 
-    validate_corrected = validate_output
-
     def text_of(self, value: JSON) -> str:
         if isinstance(value, str):
             return value
         # What every conversation of a product begins with tells none of them from another.
         said = [m for m in _messages(value) if m["role"] != "system"]
         return "\n".join(f"{m['role']}: {m['content']}" for m in said)
-
-    def near_key(self, input_: JSON, output: JSON) -> bytes | None:
-        return None
-
-    def image_ids(self, value: JSON) -> list[str]:
-        return []
 
     def diff(self, original: JSON, corrected: JSON) -> list[dict[str, JSON]]:
         """List what was replaced, word by word: `start` counts characters of the original.
@@ -98,9 +86,6 @@ class Text:
         edits = Levenshtein.distance(before, after, score_cutoff=MAX_CHARACTER_EDITS)
         longest = max(len(before), len(after), 1)
         return 1.0 if edits > MAX_CHARACTER_EDITS else edits / longest
-
-    def to_examples(self, signal: str, original: JSON, corrected: JSON) -> list[ExampleDraft]:
-        return examples_of(signal, original, corrected)
 
 
 def _find_message_problems(messages: JSON) -> list[Problem]:

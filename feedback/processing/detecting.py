@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 from django.conf import settings
 from django.utils.module_loading import import_string
 
+from feedback.capture.cleaning import mark
+from feedback.modalities.base import Modality
 from feedback.models import Feedback, Inference, Review
 from feedback.normalise import content_hash
 from privacy.redaction.detector import Find, replace_found
@@ -30,7 +32,7 @@ def _detector(path: str) -> Find:
     return found
 
 
-def redact_found(row: "Work") -> "Work":
+def redact_found(row: "Work", kind: Modality) -> "Work":
     """Take what the detector finds out of the row and out of the tables; call in a transaction."""
     if not has_detector():
         return row
@@ -38,9 +40,10 @@ def redact_found(row: "Work") -> "Work":
     found = replace_found(contents, _detector(settings.REDACTION_DETECTOR))
     if not found.counts:
         return row
-    clean = cast("list[Any]", found.value)
+    pairs = zip(contents, cast("list[Any]", found.value), strict=True)
+    clean: list[Any] = [kind.keep_apart(was, now, mark) for was, now in pairs]
     row.input, row.original, row.corrected, row.comment, row.metadata, row.reviewed = clean
-    digest = content_hash(row.input)
+    digest = content_hash(kind.identity(row.input, row.original))
     row.input_hash = "\\x" + digest.hex()
     Inference.objects.filter(number=row.inference_id).update(
         input=row.input, output=row.original, input_hash=digest

@@ -104,7 +104,8 @@ def make_examples(numbers: list[int]) -> Made:
     tasks = Task.objects.in_bulk({row.task_id for row in work})
     for row in work:
         try:
-            rows += _examples(tasks[row.task_id], redact_found(row))
+            task = tasks[row.task_id]
+            rows += _examples(task, redact_found(row, task.kind))
             made.done.append(row.number)
         except EmendError as error:
             made.failed[row.number] = error.code

@@ -59,8 +59,9 @@ class Texts(NamedTuple):
 
     corrected: list[str]
     given: list[str]  # input and output: what stands here was not brought by this person
+    known: list[str]  # the same, but for an output that is approved
     input: str
-    own: str  # corrected and comment, like the input without disguise
+    own: str  # what is learnt and the comment, like the input without disguise
     folded: str
     words: set[str]
 
@@ -128,13 +129,17 @@ def _parts(act: Act, *, is_valid: bool, flags: list[str]) -> dict[str, float]:
 
 def _read(act: Act) -> Texts:
     # A label comes from the task's own list, or the shape is wrong.
-    corrected = [] if act.modality.has_label_output else _strings(act.corrected)
-    asked = _strings(act.input)
-    own = unmask("\n".join([*corrected, act.comment]))
+    is_label = act.modality.has_label_output
+    corrected = [] if is_label else _strings(act.corrected)
+    asked, answered = _strings(act.input), _strings(act.output)
+    # What somebody approves is learnt as if they had written it.
+    approved = answered if SIGNALS[act.signal].case and not is_label else []
+    given = asked + answered
+    own = unmask("\n".join([*corrected, *approved, act.comment]))
     folded = own.casefold()
-    given = asked + _strings(act.output)
+    known = asked if approved else given
     words = abuse.words_of(folded)
-    return Texts(corrected, given, unmask("\n".join(asked)), own, folded, words)
+    return Texts(corrected, given, known, unmask("\n".join(asked)), own, folded, words)
 
 
 def _find_no_change(act: Act, _: Texts, __: float) -> Places:
@@ -179,7 +184,7 @@ def _find_duplicate(act: Act, _: Texts, __: float) -> Places:
 
 
 def _has_markup(_: Act, texts: Texts, at: float) -> bool:
-    """Look for all markup in what the contributor wrote; an input may be marked up, not active."""
+    """Look for all markup in what would be learnt; an input may be marked up, not active."""
     return markup.is_active(texts.input) or 0 < markup.weigh(texts.own) >= at
 
 
@@ -198,7 +203,7 @@ def _instructs(_: Act, texts: Texts, at: float) -> bool:
 
 
 def _abuses(_: Act, texts: Texts, at: float) -> bool:
-    return 0 < abuse.weigh(texts.folded, texts.words, texts.given) >= at
+    return 0 < abuse.weigh(texts.folded, texts.words, texts.known) >= at
 
 
 def _contradicts(act: Act, _: Texts, __: float) -> bool:

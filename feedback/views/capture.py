@@ -166,8 +166,8 @@ def _answer(outcome: Kept | EmendError) -> Answer:
 
 def answered_once(request: KeyRequest, answer: Callable[[], Answer]) -> HttpResponse:
     """Answer, or give the stored answer to the same Idempotency-Key."""
-    project, key = request.auth.project, request.META.get("HTTP_IDEMPOTENCY_KEY")
-    given = answer_once(project, key, request.data, answer)
+    project, header = request.auth.project, request.META.get("HTTP_IDEMPOTENCY_KEY")
+    given = answer_once(project, request.path, header, request.data, answer)
     if given.is_replay:
         require_usable(request.auth)  # what is answered anew asks on its way
     headers = {"Idempotency-Replayed": "true"} if given.is_replay else {}

@@ -33,7 +33,6 @@ class Upload(Body, kw_only=True):
 
     file: Annotated[Any, Meta(extra_json_schema=FILE)]  # bytes: UploadParser takes nothing else
     user_id: Identifier | UnsetType = UNSET
-    user_token: str | UnsetType = UNSET
 
 
 class InMemory(MemoryFileUploadHandler):

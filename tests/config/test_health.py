@@ -46,6 +46,13 @@ def test_too_little_disk_is_named(settings):
     assert ready(503)["missing"] == ["free disk"]
 
 
+def test_a_server_about_to_stop_says_so(settings, tmp_path):
+    settings.STOPPING_FILE = str(tmp_path / "stopping")
+    ready()
+    (tmp_path / "stopping").touch()
+    assert ready(503)["missing"] == ["stopping"]
+
+
 @pytest.mark.parametrize("url", ["", "redis+socket:///nowhere/redis.sock", "redis://127.0.0.1:1/0"])
 def test_without_a_broker_capture_works_all_the_same(settings, url):
     settings.REDIS_URL = url

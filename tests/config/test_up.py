@@ -1,5 +1,6 @@
 """`up` as a person runs it, and the supervisor below it."""
 
+import json
 import os
 import re
 import signal
@@ -8,6 +9,7 @@ import stat
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,11 +31,11 @@ def command(tmp_path_factory):
 
 
 @contextmanager
-def started(folder):
+def started(folder, *options):
     port = up._free_port("127.0.0.1", 0)
     with (folder / "output").open("w") as output:
         process = subprocess.Popen(
-            manage("up", "--port", port),
+            manage("up", "--port", port, *options),
             cwd=ROOT,
             env=environment(folder),
             stdout=output,
@@ -149,14 +151,24 @@ def test_a_killed_worker_comes_back(command):
 
 
 def test_terminate_leaves_nothing(tmp_path):
-    with started(tmp_path) as command:
+    with started(tmp_path, "--drain", "2") as command:
         left = children(command.pid)
         assert len(left) == 4 + len(up.WORKERS)
         command.terminate()
+        wait_until(lambda: "stopping" in missing(command.port))
         assert command.wait(60) == 0
     wait_until(lambda: not any(is_group(pid) for pid in left), timeout_seconds=5)
     assert not [path for path in (tmp_path / "run").rglob("*") if path.is_socket()]
     assert up._free_port("127.0.0.1", command.port) == command.port
+
+
+def missing(port):
+    """Return what /readyz says is missing."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5):
+            return []
+    except urllib.error.HTTPError as error:
+        return json.load(error)["missing"]
 
 
 def shell(name, script, **options):

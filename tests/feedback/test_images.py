@@ -275,6 +275,7 @@ FILE = part("file", encoded(), "a.png")
         "a NUL": ((FILE, part("user_id", b"a\0")), "/user_id"),
         "no UTF-8": ((FILE, part("user_id", b"\xff\xfe")), "/user_id"),
         "an empty user": ((FILE, part("user_id", b"")), "/user_id"),
+        "a token, until there are identities": ((FILE, part("user_token", b"x")), "/user_token"),
         "an unknown part": ((FILE, part("a/b", b"x")), "/a~1b"),
         "an unknown file": ((FILE, part("mask", encoded(), "b.png")), "/mask"),
     }.values(),
@@ -377,7 +378,7 @@ def test_without_consent_nothing_is_stored(shop, default):
 def test_a_capture_key_says_whose_picture_it_sends(shop):
     page = shop.capture_key()
     refused(send(page), "/user_id")
-    upload(page, user_id="ann", user_token="ignored until there are identities")
+    upload(page, user_id="ann")
     assert not Image.objects.get().is_verified
 
 

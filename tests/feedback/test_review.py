@@ -180,6 +180,51 @@ def test_a_correction_to_what_the_model_said_is_refused(flagged):
     assert refused.value.errors[0].code == "feedback.no_change"
 
 
+@pytest.fixture
+def story(shop):
+    """Return a thumbs down on a text."""
+    shop.task(slug="story", modality="text", labels=[], settings={"max_characters": 40})
+    body = {"task": "story", "input": "Say it.", "output": "Ask ann@example.org."}
+    row = shop.post("feedback/", body | {"signal": "down", "user_id": "ann"}, 201)
+    return Feedback.objects.get(uuid=row["id"])
+
+
+@pytest.mark.parametrize(
+    ("corrected", "codes"),
+    [
+        ("", ["feedback.empty"]),
+        (" \n", ["feedback.empty"]),
+        ({}, ["feedback.empty"]),
+        (["text"], ["feedback.schema_mismatch"]),
+        ("asdfghjkl", ["feedback.gibberish"]),
+        ("so " * 14, ["feedback.too_long"]),
+        ("asdf " * 9, ["feedback.gibberish", "feedback.too_long"]),
+        ("Ask bob@example.org.", ["feedback.no_change"]),
+    ],
+)
+def test_a_moderators_correction_is_refused_like_any_other(shop, story, corrected, codes):
+    body = {"decision": "accept", "moderator": "mo", "corrected": corrected}
+    path, code = f"feedback/{story.uuid}/review/", "feedback.review_invalid"
+    document = shop.refused("POST", path, body, status=422, code=code)
+    assert [error["code"] for error in document["errors"]] == codes
+    assert {error["pointer"] for error in document["errors"]} == {"/corrected"}
+    story.refresh_from_db()
+    assert (story.status, Review.objects.count()) == ("flagged", 0)
+
+
+def test_flags_do_not_stop_a_moderator(story):
+    review.accept(story, by="mo", corrected="It is <b>this</b>.")
+    assert Review.objects.get().corrected == "It is <b>this</b>."
+
+
+def test_a_moderator_may_accept_what_validation_took_for_gibberish(shop, story):
+    body = {"inference_id": str(story.inference.uuid), "signal": "correction", "user_id": "bob"}
+    row = shop.post("feedback/", body | {"corrected": "asdfghjkl"}, 422)
+    review.accept(Feedback.objects.get(uuid=row["id"]), by="mo")
+    process()
+    assert trainable() == ["asdfghjkl"]
+
+
 def test_failed_feedback_may_be_mended(shop):
     row = in_status(shop, "failed")
     review.accept(row, by="mo", corrected="neg")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from feedback.modalities.base import examples_of
+from feedback.modalities.text import Text
 from feedback.signals import SIGNALS
 
 # signal, with a correction?: the case, what is taught, what it was preferred to
@@ -21,7 +21,7 @@ TABLE = [
 
 @pytest.mark.parametrize(("signal", "has_correction", "case", "taught", "rejected"), TABLE)
 def test_it_works(signal, has_correction, case, taught, rejected):
-    drafts = examples_of(signal, "good", "better" if has_correction else None)
+    drafts = Text().to_examples(signal, "good", "better" if has_correction else None)
     if case is None:
         assert drafts == []
     else:

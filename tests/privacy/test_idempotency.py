@@ -58,6 +58,27 @@ def test_a_key_may_be_quoted_or_bare(shop):
     assert Inference.objects.count() == 1
 
 
+@pytest.mark.parametrize(("quoted", "bare"), [(r'"a\"b\\"', 'a"b\\'), ('"a b"', "a b")])
+def test_a_quoted_key_is_its_content(shop, quoted, bare):
+    shop.post("inferences/", INFERENCE, 201, Idempotency_Key=quoted)
+    shop.post("inferences/", INFERENCE, 201, Idempotency_Key=bare)
+    assert Inference.objects.count() == 1
+
+
+def test_quotes_that_are_no_pair_are_part_of_the_key(shop):
+    keys = ["k", 'k"', '"k', '""k""', r'"k\"', r'"\k"']
+    for key in keys:
+        shop.post("inferences/", INFERENCE, 201, Idempotency_Key=key)
+    assert Inference.objects.count() == len(keys)
+
+
+@pytest.mark.parametrize("key", ["", '""'])
+def test_an_empty_key_is_refused(shop, key):
+    code = "api.malformed"
+    shop.refused("POST", "inferences/", INFERENCE, status=400, code=code, Idempotency_Key=key)
+    assert not Inference.objects.exists()
+
+
 def test_another_key_is_another_request(shop):
     shop.post("inferences/", INFERENCE, 201, Idempotency_Key="k")
     shop.post("inferences/", INFERENCE, 201, Idempotency_Key="l")
@@ -75,6 +96,14 @@ def test_a_key_belongs_to_its_project(shop):
 def test_a_key_names_one_content_for_ever(shop):
     shop.post("inferences/", INFERENCE, 201, Idempotency_Key="k")
     body = INFERENCE | {"input": "y"}
+    code = "api.idempotency_mismatch"
+    shop.refused("POST", "inferences/", body, status=422, code=code, Idempotency_Key="k")
+    assert Inference.objects.count() == 1
+
+
+def test_a_key_names_one_endpoint_for_ever(shop):
+    body = INFERENCE | {"signal": "up"}
+    shop.post("feedback/", body, 201, Idempotency_Key="k")
     code = "api.idempotency_mismatch"
     shop.refused("POST", "inferences/", body, status=422, code=code, Idempotency_Key="k")
     assert Inference.objects.count() == 1

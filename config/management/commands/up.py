@@ -6,12 +6,14 @@ import secrets
 import signal
 import socket
 import sys
+import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -44,11 +46,23 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1")
         parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument(
+            "--drain",
+            type=float,
+            default=0.0,
+            metavar="SECONDS",
+            help="before the end, let /readyz answer 503 for so long, for load balancers to see",
+        )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         end_on_signals()
         try:
-            with stack(host=options["host"], port=options["port"], say=self._say) as running:
+            with stack(
+                host=options["host"],
+                port=options["port"],
+                say=self._say,
+                drain_seconds=options["drain"],
+            ) as running:
                 self._say(f"Emend answers on {running.url} - stop it with Ctrl-C.")
                 self._say(f"  review queue  {running.url}/admin/")
                 self._say(f"  API           {running.url}/api/docs/")
@@ -79,11 +93,13 @@ def stack(
     say: Callable[[str], None],
     log_pattern: str | None = None,
     is_guest: bool = False,
+    drain_seconds: float = 0.0,
 ) -> Iterator[Stack]:
     """Run Emend inside the block; port 0 takes a free one. Raises `CannotRunError`.
 
     Where an `up` already runs on the data folder, `is_guest` shares its PostgreSQL and Redis
     instead of refusing. `say` is told what a person should know; for `log_pattern` see Supervisor.
+    At the end `/readyz` says so for `drain_seconds` before anything stops.
     """
     port = _free_port(host, port)
     with embedded.claimed() as is_only:
@@ -97,23 +113,36 @@ def stack(
             patience_seconds=PATIENCE_SECONDS,
         ):
             prepare(say)
-            with _supervised(host, port, log_pattern, say) as supervisor:
+            services = list(_services(host, port))
+            with _supervised(services, log_pattern, say, drain_seconds) as supervisor:
                 yield Stack(_url(host, port), supervisor)
 
 
 @contextmanager
 def _supervised(
-    host: str, port: int, log_pattern: str | None, say: Callable[[str], None]
+    services: list[Service],
+    log_pattern: str | None,
+    say: Callable[[str], None],
+    drain_seconds: float,
 ) -> Iterator[Supervisor]:
     supervisor = Supervisor(log_pattern=log_pattern)
+    _stopping_file().unlink(missing_ok=True)
     try:
-        for service in _services(host, port):
+        for service in services:
             supervisor.start(service)
         supervisor.wait_ready()
         yield supervisor
     finally:
         say("Stopping.")
+        _stopping_file().touch()
+        time.sleep(drain_seconds)
         supervisor.stop()
+        _stopping_file().unlink(missing_ok=True)
+
+
+def _stopping_file() -> Path:
+    """Return a name of this process alone: others may share the folder."""
+    return embedded.data_dir() / f"stopping-{os.getpid()}"
 
 
 def prepare(say: Callable[[str], None]) -> None:
@@ -161,6 +190,7 @@ def _services(host: str, port: int) -> Iterator[Service]:
         "EMEND_DATA_DIR": str(embedded.data_dir()),
         "EMEND_URL": os.environ.get("EMEND_URL") or _url(host, port),
         "PYTHONUNBUFFERED": "1",
+        "STOPPING_FILE": str(_stopping_file()),
     }
     python = [*dying_with_parent(signal.SIGTERM), sys.executable, "-m"]
     celery = [*python, "celery", "--quiet", "-A", "config"]
