@@ -5,6 +5,8 @@ python -m benchmarks.processing [--seconds 60] [--rate 500] [--burst 100000]
 
 import argparse
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 from benchmarks.door import load
@@ -57,24 +59,32 @@ def say_waits(world: World, since: datetime) -> None:
 
 
 def burst(world: World, rows: int) -> None:
-    """Send batches as fast as they are answered, single feedback beside them until all is done."""
+    """Send batches as fast as they are answered; single feedback beside them, and after them."""
     world.wait_processed(PATIENCE_SECONDS)
-    beside = load.start(world.plan("mix", connections=16, rate=BESIDE_RATE))
-    # Numbers that the single ones will not reach.
-    world.skip("mix", round(4 * BESIDE_RATE * PATIENCE_SECONDS))
     began_at = world.ask("SELECT clock_timestamp()")
-    figures = world.measure("batches_by_id", connections=4, requests=rows // BATCH)
+    with beside(world, "during the burst"):
+        figures = world.measure("batches_by_id", connections=4, requests=rows // BATCH)
     print(f"burst: {figures.rate * BATCH:.0f} feedback/s captured; a batch: {figures}", flush=True)
     ended_at = world.ask("SELECT clock_timestamp()")
     waiting = world.pending()
-    left, seconds = await_drained(world, ended_at)
-    print(f"single at {BESIDE_RATE:g}/s all the while: {load.finish(beside)}", flush=True)
+    with beside(world, "while the backlog drains"):
+        left, seconds = await_drained(world, ended_at)
     print(
         f"backlog: {waiting} waiting at the burst's end, {left} left {seconds:.1f} s later:"
         f" {(waiting - left) / seconds:.0f} rows/s drained",
         flush=True,
     )
     say_waits(world, began_at)
+
+
+@contextmanager
+def beside(world: World, when: str) -> Iterator[None]:
+    """Send single feedback all the while."""
+    process = load.start(world.plan("mix", connections=16, rate=BESIDE_RATE))
+    # Numbers that these will not reach.
+    world.skip("mix", round(BESIDE_RATE * PATIENCE_SECONDS))
+    yield
+    print(f"single at {BESIDE_RATE:g}/s {when}: {load.finish(process)}", flush=True)
 
 
 def await_drained(world: World, ended_at: datetime) -> tuple[int, float]:

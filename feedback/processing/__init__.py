@@ -21,10 +21,12 @@ from feedback.processing.examples import add_silent_examples, make_examples
 from feedback.querysets import FeedbackQuerySet
 
 __all__ = ["add_silent_examples", "claim", "process", "process_queue", "waiting_seconds"]
-BATCH_ROWS = 500
+BATCH_ROWS = 400
 LEASE_SECONDS = 15
 MAX_DEATHS = 4  # one in a batch, three alone
 DRAIN_SECONDS = 20
+RESTS = 2  # as long as a full batch took
+LONGEST_REST_SECONDS = 0.2
 
 
 def waiting_seconds(queue: str) -> float | None:
@@ -47,6 +49,7 @@ def process_queue(queue: str) -> int:
         claimed = claim(queue)
         if claimed is None:
             break
+        began_at = time.monotonic()
         try:
             total += process(claimed)
         except OperationalError:
@@ -56,6 +59,8 @@ def process_queue(queue: str) -> int:
             raise
         if 1 < len(claimed.numbers) < _batch_rows():
             break
+        # A backlog waits; who sends feedback meanwhile needs the same disk and cores for an answer.
+        time.sleep(min(RESTS * (time.monotonic() - began_at), LONGEST_REST_SECONDS))
     return total
 
 

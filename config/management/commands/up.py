@@ -29,7 +29,7 @@ PROJECT = "default"
 KEYS = {"capture_key": "capture", "manage_key": "manage"}  # secret -> scope
 # A worker for each queue: no modality waits for another, and none for builds and runs.
 WORKERS = {
-    "text": ("process.text", 2),
+    "text": ("process.text", 1),
     "layout": ("process.layout", 1),
     "image": ("process.image", 1),
     "trainer": ("train", 1),
