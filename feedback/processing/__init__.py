@@ -25,8 +25,8 @@ BATCH_ROWS = 400
 LEASE_SECONDS = 15
 MAX_DEATHS = 4  # one in a batch, three alone
 DRAIN_SECONDS = 20
-RESTS = 2  # as long as a full batch took
-LONGEST_REST_SECONDS = 0.2
+RESTS = 3  # as long as a full batch took
+LONGEST_REST_SECONDS = 0.3
 
 
 def waiting_seconds(queue: str) -> float | None:
