@@ -73,7 +73,8 @@ def _dialled(regions: tuple[str, ...]) -> re.Pattern[str]:
             continue
         prefix = re.escape(metadata.national_prefix or "")
         before = r"(?:\(0?|0)" if prefix == "0" else rf"\(?(?:{prefix})?"
-        patterns.append(f"{before}(?:{_in_use(metadata)})")
+        # Neighbours under the same code are dialled alike: Canada from the United States.
+        patterns.append(f"{before}(?:{_plan(metadata.country_code)[1].pattern})")
     return re.compile("|".join(patterns) or "(?!)")
 
 

@@ -62,6 +62,11 @@ def test_phones_go(text, clean):
     assert redact(text).value == clean
 
 
+def test_numbers_of_neighbours_under_the_same_code_are_dialled_alike():
+    assert redact("registered 905-674-3793.", Rules(regions=("US",))).counts == {"PHONE": 1}
+    assert redact("registered 905-674-3793.", Rules(regions=("GB",))).counts == {}
+
+
 def test_national_phones_need_their_region():
     text = "Reply to 020 7946 0958, then 202-456-1111"
     assert redact(text) == (text, {}, True)
