@@ -14,8 +14,9 @@ class ContentFree(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.name == "django.request" or record.name.startswith("django.security"):
-            if record.levelno < logging.ERROR:
-                return False  # a client's mistake is answered, not logged
+            # A client's mistake is answered, not logged; a wrong Host is called an error, too.
+            if getattr(record, "status_code", 500) < 500:
+                return False
             match = getattr(getattr(record, "request", None), "resolver_match", None)
             record.msg, record.args = "http.failed route=%s", (match.route if match else "none",)
         if isinstance(record.args, tuple):

@@ -14,7 +14,9 @@ from django.db.backends.signals import connection_created
 from django.urls import get_resolver
 from django.utils.module_loading import import_string
 
+from config.api import plain_problem
 from config.database import limit_statements
+from config.errors import Malformed
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -47,4 +49,9 @@ sys.setswitchinterval(0.001)
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     is_api = environ["PATH_INFO"].startswith("/api/v1/")
-    return (api if is_api else pages)(environ, start_response)
+    try:
+        return (api if is_api else pages)(environ, start_response)
+    except (ValueError, LookupError):  # of the request's own headers, before any handler
+        answer = plain_problem(Malformed("A header cannot be read."))
+        start_response("400 Bad Request", list(answer.items()))
+        return [answer.content]

@@ -20,7 +20,7 @@ class TransitionRefused(EmendError):
 class ReviewInvalid(EmendError):
     code = "feedback.review_invalid"
     status = 422
-    title = "The moderator's correction was refused by validation"
+    title = "The decision lacks something that it needs"
 
 
 class TaskExists(EmendError):

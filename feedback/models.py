@@ -109,6 +109,9 @@ class Inference(Captured):
 
     input = models.JSONField()
     output = models.JSONField()
+    is_sensitive = models.BooleanField(
+        db_default=False, help_text="Personal data or a secret may remain in it."
+    )
     confidence = models.FloatField(null=True)
     model_version = models.CharField(max_length=200, default="")
     arm = models.CharField(max_length=20, default="")
@@ -204,7 +207,9 @@ DERIVED = ["input_hash", "corrected_hash", "act_hash", "fingerprint", "quality_p
 class Feedback(Captured):
     """One act of one contributor on one inference. Its content is write-once."""
 
-    inference = models.ForeignKey(Inference, models.PROTECT, related_name="feedback")
+    inference = models.ForeignKey(
+        Inference, models.PROTECT, related_name="feedback", db_index=False
+    )
     signal = models.CharField(max_length=20, choices=[(name, name) for name in SIGNALS])
     correction_type = models.CharField(max_length=50, default="")
     original = models.JSONField()
@@ -266,6 +271,7 @@ class Feedback(Captured):
             models.Index(
                 fields=["created_at"], name="feedback_flagged", condition=Q(status="flagged")
             ),
+            models.Index(fields=["inference", "user_id"], name="feedback_by_inference"),
             models.Index(fields=["task", "input_hash", "corrected_hash"], name="feedback_by_input"),
             models.Index(fields=["project", "created_at"], name="feedback_by_project"),
             models.Index(fields=["project", "user_id"], name="feedback_by_user"),

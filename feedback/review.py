@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from config.errors import Problem
 from feedback.capture.cleaning import clean, unknown_images
+from feedback.capture.judging import answer_hash
 from feedback.errors import ReviewInvalid, TransitionRefused
 from feedback.models import Decision, Feedback, Review, Status
 from feedback.validation import Act, judge
@@ -37,6 +38,9 @@ def accept(
         corrected = _judged(locked, corrected)
     elif locked.corrected is not None:
         _require_output(locked)
+    said = locked.corrected if corrected is None else corrected
+    if said is not None:
+        locked.corrected_hash = answer_hash(locked.task, locked.original, said)
     if locked.status != Status.FAILED:
         _reopen(locked)
     locked.move_to(Status.PENDING)
@@ -124,7 +128,8 @@ def _judged(feedback: Feedback, corrected: Any) -> Any:
 def _require_output(feedback: Feedback) -> None:
     """Refuse to accept a correction that cannot be learnt, whatever else was said against it."""
     problems = _shape_problems(feedback, feedback.corrected)
-    if feedback.corrected == feedback.original:
+    shown = feedback.inference.input
+    if not problems and feedback.task.kind.is_same(shown, feedback.original, feedback.corrected):
         detail = "That is what the model said: if it was right, reject the feedback."
         problems = [Problem("", "feedback.no_change", detail)]
     if problems:
@@ -160,4 +165,4 @@ def _save(review: Review, feedback: Feedback) -> Review:
 def _remember(feedback: Feedback, why: str) -> None:
     """Save the row with the reason in its history."""
     feedback._change_reason = why[:100]
-    feedback.save(update_fields=["status", "attempts", "ready_at", "error"])
+    feedback.save(update_fields=["status", "attempts", "ready_at", "error", "corrected_hash"])

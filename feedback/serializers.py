@@ -43,7 +43,7 @@ class TaskChange(Body, kw_only=True):
 
 
 class Target(Body, kw_only=True):
-    type: Short
+    type: Annotated[str, Meta(pattern=r"^[a-z_]{1,50}(?!\n)$")]
     id: Identifier
 
 

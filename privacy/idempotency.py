@@ -34,12 +34,17 @@ def fingerprint(project: Project, body: object, *more: str) -> bytes:
     """Return an HMAC of a body as sent, and of what more counts: it tells sameness, no content.
 
     The order of an object's members does not count. `user_token` changes with every request
-    of a person and is left out.
+    of a person and is left out, of each item of a batch as well.
     """
-    if isinstance(body, dict):
-        body = {key: value for key, value in body.items() if key != "user_token"}
-    canonical = msgspec.json.encode([project.pk, body, *more], order="sorted")
+    said = list(map(_without_token, body)) if isinstance(body, list) else _without_token(body)
+    canonical = msgspec.json.encode([project.pk, said, *more], order="sorted")
     return hmac.digest(settings.SECRET_KEY.encode(), canonical, "sha256")
+
+
+def _without_token(body: object) -> object:
+    if not isinstance(body, dict):
+        return body
+    return {key: value for key, value in body.items() if key != "user_token"}
 
 
 def answer_once(

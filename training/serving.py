@@ -123,6 +123,7 @@ def predict(*, key: ApiKey, task: Task, body: PredictBody, sent: object) -> Serv
         input=input_,
         input_hash=content_hash(task.kind.identity(input_, output)),
         redactions=found.counts,
+        is_sensitive=found.is_sensitive,
         fingerprint=fingerprint(key.project, sent),
         output=output,
         confidence=probabilities[output],

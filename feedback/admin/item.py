@@ -83,7 +83,8 @@ class DecisionForm(forms.Form):
         return data
 
     def _read_corrected(self, data: dict[str, Any]) -> None:
-        if not data.get("corrected"):
+        data["corrected"] = data.get("corrected", "").replace("\r\n", "\n")  # as browsers send it
+        if not data["corrected"]:
             self.add_error("corrected", "Choose what is right.")
         elif not isinstance(self.feedback.original, str):
             try:

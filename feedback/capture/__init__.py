@@ -6,7 +6,7 @@ thousand: look up, judge in memory, store; three statements at most.
 """
 
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 from uuid import UUID
 
@@ -16,10 +16,11 @@ from psycopg.errors import DeadlockDetected
 from config.errors import EmendError, IdConflict, Unavailable
 from config.health import has_free_disk
 from config.json import JSON
-from feedback.capture.drafts import Door, Draft, act_hash
+from feedback.capture.drafts import Door, Draft
 from feedback.capture.judging import judge_all
 from feedback.capture.lookups import Wanted, look
 from feedback.capture.rows import InferenceRow, bytea, store
+from feedback.modalities.image import IMAGE_ID
 from feedback.models import Feedback, Inference
 from feedback.serializers import (
     FeedbackBody,
@@ -60,6 +61,7 @@ def capture_inferences(*, key: ApiKey, sent: Sequence[Sent[InferenceBody]]) -> l
     """
     bodies = [body for body, _ in sent]
     wanted = Wanted(
+        images=_images(body.output for body in bodies),
         inferences={body.parent_inference for body in bodies if body.parent_inference},
         tasks={body.task for body in bodies},
         **_named(bodies),
@@ -89,7 +91,8 @@ def capture_feedback(*, key: ApiKey, sent: Sequence[Sent[FeedbackBody]]) -> list
     """
     bodies = [body for body, _ in sent]
     wanted = Wanted(
-        acts={act for body in bodies if (act := act_hash(key, body))},
+        acts={(b.inference_id, b.user_id) for b in bodies if b.inference_id and b.user_id},
+        images=_images(value for body in bodies for value in (body.output, body.corrected)),
         inferences={body.inference_id for body in bodies if body.inference_id},
         tasks={body.task for body in bodies if body.task},
         **_named(bodies),
@@ -99,7 +102,7 @@ def capture_feedback(*, key: ApiKey, sent: Sequence[Sent[FeedbackBody]]) -> list
         door = Door(key, look(key, "feedback", wanted))
         results = [_enter(door, *item, door.draft_feedback) for item in sent]
         drafts = [result for result in results if isinstance(result, Draft)]
-        judge_all(drafts)
+        judge_all(drafts, door.known)
         for position, draft in enumerate(drafts):
             draft.row.position = position
         made = [draft.made for draft in drafts if draft.made is not None]
@@ -129,6 +132,12 @@ def require_free_disk() -> None:
     """Raise Unavailable before PostgreSQL meets a full disk, from which it does not come back."""
     if not has_free_disk():
         raise Unavailable
+
+
+def _images(values: Iterable[Any]) -> set[UUID]:
+    """Return the ids in what has the shape of an image's output, whatever its task is."""
+    named = (value.get("image") for value in values if isinstance(value, dict))
+    return {UUID(id_) for id_ in named if isinstance(id_, str) and IMAGE_ID.fullmatch(id_)}
 
 
 def _named(bodies: Sequence[Body]) -> dict[str, Any]:

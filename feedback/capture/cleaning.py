@@ -2,6 +2,7 @@
 
 import hmac
 import re
+from collections.abc import Container, Sequence
 from typing import Any, NamedTuple, cast
 
 from django.conf import settings
@@ -29,12 +30,12 @@ class Cleaned(NamedTuple):
 
 def clean(task: Task, output: JSON, *others: JSON) -> Cleaned:
     """Redact by the task's rules; a label of the task is no personal data and stays as it is."""
-    is_label = task.kind.has_label_output and output in task.labels
+    is_label = task.kind.has_label_output and output in task.labels  # not even looked at
     found = redact([None if is_label else output, *others], task.redaction)
     first, *rest = cast("list[JSON]", found.value)
-    if found.counts:
-        first = task.kind.keep_apart(output, first, mark)
-    return Cleaned(output if is_label else first, rest, found.counts, found.is_sensitive)
+    if found.counts or is_label:
+        first = task.kind.spare(output, first, task.labels, mark)
+    return Cleaned(first, rest, found.counts, found.is_sensitive)
 
 
 def mark(name: str) -> str:
@@ -53,25 +54,38 @@ def clean_id(text: str | None, limit: int) -> str:
 def check_input(task: Task, input_: JSON) -> None:
     """Raise Malformed unless the value is an input of the task, within its length."""
     problems = task.kind.validate_input(input_)
-    limit = task.options.max_characters
-    if not problems and len(task.kind.text_of(input_)) > limit:
-        problems = [Problem("", "feedback.too_long", f"Longer than {limit:,} characters.")]
+    problems = problems or _too_long(task, [task.kind.text_of(input_)])
     if problems:
         raise malformed_content("/input", problems)
 
 
-def check_output(task: Task, input_: JSON, output: JSON) -> None:
+def check_output(
+    task: Task, input_: JSON, output: JSON, known_images: Container[str] | None = None
+) -> None:
     """Raise Malformed unless the value is an output of the task, for this input."""
     problems = task.kind.validate_output(output, labels=task.labels, input_=input_)
-    problems = problems or unknown_images(task, output)
+    problems = problems or _too_long(task, task.kind.written(output))
+    problems = problems or unknown_images(task, output, known_images)
     if problems:
         raise malformed_content("/output", problems)
 
 
-def unknown_images(task: Task, value: JSON) -> list[Problem]:
-    """Return a problem if the value names an image that the project does not have."""
-    named = set(task.kind.image_ids(value))
-    if not named or named <= images.existing(task.project_id, named):
+def _too_long(task: Task, texts: Sequence[str]) -> list[Problem]:
+    limit = task.options.max_characters
+    if sum(map(len, texts)) <= limit:
+        return []
+    return [Problem("", "feedback.too_long", f"Longer than {limit:,} characters.")]
+
+
+def unknown_images(task: Task, value: JSON, known: Container[str] | None = None) -> list[Problem]:
+    """Return a problem if the value names an image that the project does not have.
+
+    `known` are the project's images among those that are named; without it the database is asked.
+    """
+    named = task.kind.image_ids(value)
+    if named and known is None:
+        known = images.existing(task.project_id, named)
+    if all(image in (known or ()) for image in named):
         return []
     detail = "The project has no image of that id."
     return [Problem("/image", "feedback.schema_mismatch", detail)]

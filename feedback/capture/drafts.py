@@ -1,8 +1,9 @@
 """From a body to the row that it may become: redacted, not judged, not stored."""
 
+import hashlib
 import hmac
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import msgspec
@@ -30,6 +31,20 @@ LATEST_YEAR = 9998  # PostgreSQL knows years after 9999, Python does not
 MODEL_VERSION_LENGTH = 200
 
 
+class Act(NamedTuple):
+    """What a named person says of one inference: whose and of which it is, and a digest of it."""
+
+    key: str
+    said: str
+
+    def after(self, latest: str) -> str:
+        """Return the hash that this act alone has, if it follows the one of that hash.
+
+        A person may come back to what they said first; only the same act twice running is one.
+        """
+        return self.said + hashlib.sha256(latest.encode()).hexdigest()[:32]
+
+
 @dataclass(slots=True)
 class Draft:
     """One act on its way: about an inference that was `seen`, or `made` with it."""
@@ -38,9 +53,10 @@ class Draft:
     task: Task
     seen: SeenInference
     made: InferenceRow | None
-    is_repeat: bool
+    act: Act | None
     is_sensitive: bool
     is_change_redacted: bool
+    is_repeat: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +94,7 @@ class Door:
                 input=made.input,
                 output=made.output,
                 input_hash=made.input_hash,
+                is_sensitive=made.is_sensitive,
             )
         elif body.inference_id in self.known.inferences:
             made, seen = None, self.known.inferences[body.inference_id]
@@ -100,7 +117,6 @@ class Door:
         sent = None if body.corrected is UNSET else body.corrected
         found = clean(task, sent, body.comment, body.metadata)
         comment, metadata = found.others
-        act = act_hash(self.key, body)
         row = FeedbackRow(
             **self._common(body, task, print_),
             metadata=metadata,
@@ -113,7 +129,6 @@ class Door:
             original=seen.output,
             corrected=found.output,
             comment=comment,
-            act_hash=act,
             queue=task.kind.queue,
         )
         return Draft(
@@ -121,8 +136,8 @@ class Door:
             task,
             seen,
             made,
-            is_repeat=act in self.known.acts,
-            is_sensitive=found.is_sensitive,
+            act_of(self.key, body),
+            is_sensitive=found.is_sensitive or seen.is_sensitive,
             is_change_redacted=found.output != sent and found.output == seen.output,
         )
 
@@ -136,7 +151,7 @@ class Door:
         self, body: Any, task: Task, print_: bytes, metadata: Any = None
     ) -> InferenceRow:
         check_input(task, body.input)
-        check_output(task, body.input, body.output)
+        check_output(task, body.input, body.output, self.known.images)
         version = getattr(body, "model_version", "")
         found = clean(task, body.output, body.input, metadata or {}, version)
         input_, clean_metadata, clean_version = found.others
@@ -147,6 +162,7 @@ class Door:
             input_hash=bytea(content_hash(task.kind.identity(input_, found.output))),
             input=input_,
             output=found.output,
+            is_sensitive=found.is_sensitive,
             model_version=clean_version[:MODEL_VERSION_LENGTH],
         )
 
@@ -180,18 +196,19 @@ def is_verified(key: ApiKey) -> bool:
     return bool(key.scope == Scope.MANAGE)
 
 
-def act_hash(key: ApiKey, body: FeedbackBody) -> str | None:
-    """Return what the same act of the same person on the same inference always has.
+def act_of(key: ApiKey, body: FeedbackBody) -> Act | None:
+    """Return what a body says; None where nobody is named, or the inference comes with it.
 
-    None where nobody is named, and where the inference is made with the act. What anybody may
-    send in a person's name does not stand in the way of what that person says.
+    What anybody may send in a person's name is not what that person says.
     """
     if body.user_id is None or body.inference_id is None:
         return None
-    said = [body.signal, None if body.corrected is UNSET else body.corrected, body.comment]
+    corrected = None if body.corrected is UNSET else body.corrected
+    said = [body.signal, corrected, body.comment, body.correction_type]
     whose = [key.project_id, is_verified(key), body.user_id, body.inference_id]
     canonical = msgspec.json.encode([*whose, *said], order="sorted")
-    return bytea(hmac.digest(settings.SECRET_KEY.encode(), canonical, "sha256"))
+    digest = hmac.digest(settings.SECRET_KEY.encode(), canonical, "sha256")
+    return Act(f"{body.inference_id} {body.user_id}", bytea(digest[:16]))
 
 
 def _check_subject(body: FeedbackBody) -> None:

@@ -3,14 +3,15 @@
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from config.errors import Problem
+from config.json import JSON
 from feedback.capture.cleaning import unknown_images
 from feedback.capture.drafts import Draft
-from feedback.capture.lookups import Correction, SeenInference, Standing, standings
+from feedback.capture.lookups import Correction, Known, SeenInference, Standing, standings
 from feedback.capture.rows import bytea
 from feedback.models import Status, Task
 from feedback.normalise import content_hash
@@ -19,9 +20,9 @@ from feedback.validation import HIGH_IMPACT_USERS, Act, judge
 ALONE = Standing(is_contradiction=False, contradicts_golden=False, users=0)
 
 
-def judge_all(drafts: Sequence[Draft]) -> None:
+def judge_all(drafts: Sequence[Draft], known: Known) -> None:
     """Write rejections, flags, quality and status on each row, in the order sent."""
-    problems = [_shape_problems(draft) for draft in drafts]
+    problems = [_shape_problems(draft, known.images) for draft in drafts]
     corrections = [
         draft
         for draft, wrong in zip(drafts, problems, strict=True)
@@ -32,7 +33,7 @@ def judge_all(drafts: Sequence[Draft]) -> None:
     asked = [draft for draft in corrections if draft.row.corrected_hash and not draft.seen.is_alone]
     found = zip(asked, standings([_question(draft) for draft in asked]), strict=True)
     standing_of = {draft.row.id: standing for draft, standing in found}
-    company = Company()
+    company = Company(known.acts)
     for draft, wrong in zip(drafts, problems, strict=True):
         standing = company.beside(draft, standing_of.get(draft.row.id, ALONE))
         _decide(draft, wrong, standing)
@@ -40,15 +41,18 @@ def judge_all(drafts: Sequence[Draft]) -> None:
 
 
 class Company:
-    """What was said earlier in the same request, and is not in the database yet."""
+    """What was said before: of the inference by the same person, or earlier in the request."""
 
-    def __init__(self) -> None:
-        self.acts: set[str] = set()
+    def __init__(self, acts: Mapping[str, str]) -> None:
+        self.acts = dict(acts)
         self.said: defaultdict[tuple[int, str], set[tuple[str | None, str]]] = defaultdict(set)
 
     def beside(self, draft: Draft, standing: Standing) -> Standing:
         row = draft.row
-        draft.is_repeat |= row.act_hash in self.acts
+        if draft.act is not None:
+            latest = self.acts.get(draft.act.key, "")
+            draft.is_repeat = latest.startswith(draft.act.said)
+            row.act_hash = draft.act.after(latest)
         others = self.said[row.task_id, row.input_hash] if row.corrected_hash else ()
         differs = any(
             what != row.corrected_hash and (user is None or user != row.user_id)
@@ -60,38 +64,42 @@ class Company:
 
     def admit(self, draft: Draft) -> None:
         row = draft.row
-        if row.act_hash is not None:
-            self.acts.add(row.act_hash)
+        if draft.act is not None and row.act_hash is not None:
+            self.acts[draft.act.key] = row.act_hash
         if row.corrected_hash is not None:
             self.said[row.task_id, row.input_hash].add((row.user_id, row.corrected_hash))
 
 
-def _shape_problems(draft: Draft) -> list[Problem]:
+def _shape_problems(draft: Draft, known_images: set[str]) -> list[Problem]:
     row, kind = draft.row, draft.task.kind
     if row.corrected is None:
         return []
     wrong = kind.validate_corrected(
         row.corrected, labels=draft.task.labels, input_=draft.seen.input
     )
-    return wrong or unknown_images(draft.task, row.corrected)
+    return wrong or unknown_images(draft.task, row.corrected, known_images)
 
 
 def _measure(draft: Draft) -> None:
-    """Write what follows from the correction alone: its size, and the hash of its answer.
-
-    Who says no more than that the output is wrong names no answer and contradicts nobody.
-    """
+    """Write what follows from the correction alone: its size, and the hash of its answer."""
     row, task = draft.row, draft.task
     row.edit_distance = task.kind.edit_distance(row.original, row.corrected)
     row.disagreement = _disagreement(task, draft.seen, row.corrected)
-    answer = task.kind.answer_of(row.original, row.corrected)
+    digest = answer_hash(task, row.original, row.corrected)
+    row.corrected_hash = None if digest is None else bytea(digest)
+
+
+def answer_hash(task: Task, original: JSON, corrected: JSON) -> bytes | None:
+    """Return the hash of the answer that a valid correction names, by which answers contradict.
+
+    Who says no more than that the output is wrong names no answer and contradicts nobody.
+    """
+    answer = task.kind.answer_of(original, corrected)
     if answer is None:
-        return
+        return None
     if task.kind.has_label_output:  # `US` and `us` are two labels, not two spellings
-        digest = hashlib.sha256(msgspec.json.encode(answer)).digest()
-    else:
-        digest = content_hash(answer)
-    row.corrected_hash = bytea(digest)
+        return hashlib.sha256(msgspec.json.encode(answer)).digest()
+    return content_hash(answer)
 
 
 def _disagreement(task: Task, seen: SeenInference, corrected: object) -> float | None:

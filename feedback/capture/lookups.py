@@ -19,7 +19,8 @@ class Wanted(msgspec.Struct):
     """What a request names, to be looked up; hashes as the database writes bytes."""
 
     ids: set[UUID] = set()
-    acts: set[str] = set()
+    acts: set[tuple[UUID, str]] = set()  # inference and person
+    images: set[UUID] = set()
     inferences: set[UUID] = set()
     tasks: set[str] = set()
     people: set[str] = set()
@@ -34,6 +35,7 @@ class SeenInference(msgspec.Struct, kw_only=True):
     input_hash: str  # as the database writes bytes
     confidence: float | None = None
     probabilities: dict[str, float] | None = None
+    is_sensitive: bool = False
     is_alone: bool = False  # nobody corrected or approved its input, or was shown it elsewhere
 
 
@@ -41,7 +43,8 @@ class Known(msgspec.Struct):
     """What of it is there. A person who has said nothing about collection is there with None."""
 
     ids: dict[UUID, str]  # with the fingerprint
-    acts: set[str]
+    acts: dict[str, str]  # of an Act's key, the hash of the latest
+    images: set[str]
     inferences: dict[UUID, SeenInference]
     tasks: list[msgspec.Raw]
     people: dict[str, bool | None]
@@ -66,6 +69,7 @@ def _task(document: bytes) -> Task:
 _LOOK = """
 WITH seen AS (
     SELECT id, number, task_id, input, output, input_hash::text, confidence, probabilities,
+        is_sensitive,
         NOT EXISTS (
             SELECT FROM feedback AS other WHERE other.task_id = i.task_id
                 AND other.input_hash = i.input_hash AND other.corrected_hash IS NOT NULL
@@ -92,8 +96,19 @@ SELECT json_build_object(
         FROM {table} WHERE project_id = %(project)s::bigint AND id = ANY(%(ids)s::uuid[])
     ),
     'acts', (
-        SELECT coalesce(json_agg(act_hash::text), '[]')
-        FROM feedback WHERE act_hash = ANY(%(acts)s::text[]::bytea[])
+        SELECT coalesce(json_object_agg(seen.id || ' ' || person, latest.act_hash::text), '{{}}')
+        FROM unnest(%(acted)s::uuid[], %(actors)s::text[]) AS asked(inference, person)
+        JOIN seen ON seen.id = asked.inference
+        CROSS JOIN LATERAL (
+            SELECT act_hash FROM feedback AS act
+            WHERE act.inference_id = seen.number AND act.user_id = asked.person
+                AND act.act_hash IS NOT NULL
+            ORDER BY act.number DESC LIMIT 1
+        ) AS latest
+    ),
+    'images', (
+        SELECT coalesce(json_agg(id), '[]') FROM feedback_image
+        WHERE project_id = %(project)s::bigint AND id = ANY(%(images)s::uuid[])
     ),
     'inferences', (SELECT coalesce(json_object_agg(id, to_json(seen)), '{{}}') FROM seen),
     'tasks', (
@@ -117,11 +132,14 @@ def look(key: ApiKey, table: Table, wanted: Wanted) -> Known:
 
     Raises Unauthenticated if the key has been revoked, or has expired.
     """
+    acts = list(wanted.acts)
     parameters = {
         "key": key.pk,
         "project": key.project_id,
         "ids": _array(wanted.ids),
-        "acts": _array(wanted.acts),
+        "acted": _array(inference for inference, _ in acts),
+        "actors": _array(person for _, person in acts),
+        "images": _array(wanted.images),
         "inferences": _array(wanted.inferences),
         "tasks": _array(wanted.tasks),
         "people": _array(wanted.people),
@@ -176,6 +194,7 @@ SELECT json_agg(json_build_object(
         WHERE golden.task_id = act.task_id AND golden.input_hash = act.input_hash
             AND golden."case" = 'golden' AND golden.superseded_at IS NULL
             AND golden.output <> act.corrected
+            AND coalesce(approval.status, 'processed') = 'processed'
             AND (act.user_id IS NULL OR approval.user_id IS DISTINCT FROM act.user_id)
     ),
     'users', (

@@ -34,6 +34,7 @@ class CapturedRow(msgspec.Struct, kw_only=True):
 class InferenceRow(CapturedRow, kw_only=True):
     input: Any
     output: Any
+    is_sensitive: bool = False
     confidence: float | None = None
     model_version: str = ""
     arm: str = ""
@@ -81,7 +82,7 @@ _TYPES = {
     **dict.fromkeys(("metadata", "redactions", "input", "output", "probabilities"), "jsonb"),
     **dict.fromkeys(("original", "corrected", "rejections", "quality_parts"), "jsonb"),
     **dict.fromkeys(("confidence", "quality", "edit_distance", "disagreement"), "float8"),
-    "is_verified": "bool",
+    **dict.fromkeys(("is_verified", "is_sensitive"), "bool"),
     "occurred_at": "timestamptz",
     "flags": "text[]",
     "attempts": "smallint",

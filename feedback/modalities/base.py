@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, TypeGuard
+from typing import ClassVar, TypeAlias, TypeGuard
 
 from config.errors import Problem
 from config.json import JSON
@@ -14,6 +14,7 @@ MAX_LABEL_CHARS = 128
 MAX_SIDE_PIXELS = 1_000_000
 # A fraction of a pixel, as sums of floats are off: no box is smaller or further outside.
 TOLERANCE_PIXELS = 0.001
+Mark: TypeAlias = Callable[[str], str]
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,21 @@ class Modality(ABC):
         """Return what rows that are the same but for rounding share; None where text decides."""
         return None
 
-    def keep_apart(self, sent: JSON, redacted: JSON, mark: Callable[[str], str]) -> JSON:
-        """Return a redacted output whose parts differ in name where those of the sent one do.
+    def spare(self, sent: JSON, redacted: JSON, labels: Sequence[str], mark: Mark) -> JSON:
+        """Return a redacted output with the task's labels as they were sent.
 
-        It may have any shape: it is judged later. `mark` gives a name letters that stand for it.
+        Its parts differ in name where those of the sent one do; `mark` gives a name letters that
+        stand for it. It may have any shape: it is judged later.
         """
         return redacted
+
+    def written(self, value: JSON) -> list[str]:
+        """Return what a person wrote in an output or correction of whatever shape."""
+        return []
+
+    def is_same(self, input_: JSON, output: JSON, corrected: JSON) -> bool:
+        """Return whether a correction says nothing that the output, or its input, does not."""
+        return corrected == output
 
     def image_ids(self, value: JSON) -> list[str]:
         """Return the ids of stored images that a valid output or correction names."""

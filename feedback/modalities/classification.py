@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from config.errors import Problem
 from config.json import JSON
 from feedback.modalities.base import (
+    Mark,
     Modality,
     check_labels,
     input_problem,
@@ -47,6 +48,9 @@ class Classification(Modality):
         if isinstance(value, dict):
             return "\n".join(str(value[key]) for key in sorted(value))
         return str(value)
+
+    def spare(self, sent: JSON, redacted: JSON, labels: Sequence[str], mark: Mark) -> JSON:
+        return sent if sent in labels else redacted
 
     def diff(self, original: JSON, corrected: JSON) -> list[dict[str, JSON]]:
         """Write the change as an RFC 6902 patch of the whole output."""

@@ -17,7 +17,7 @@ from feedback.modalities.base import (
 
 MAX_REGIONS = 100
 PARTS = ("image", "prompt", "regions")
-_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+IMAGE_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Image(Modality):
@@ -53,6 +53,19 @@ class Image(Modality):
         parts = _parts(value)
         return [str(parts["image"])] if "image" in parts else []
 
+    def written(self, value: JSON) -> list[str]:
+        """Return the better prompt and the notes about regions."""
+        if not isinstance(value, dict):
+            return []
+        regions = value.get("regions")
+        noted = regions if isinstance(regions, list) else []
+        texts = [value.get("prompt"), *(r.get("note") for r in noted if isinstance(r, dict))]
+        return [text for text in texts if isinstance(text, str)]
+
+    def is_same(self, input_: JSON, output: JSON, corrected: JSON) -> bool:
+        known = _parts(input_) | _parts(output)
+        return all(known.get(part) == value for part, value in _parts(corrected).items())
+
     def diff(self, original: JSON, corrected: JSON) -> list[dict[str, JSON]]:
         """List the parts of the correction: the pair of images, the better prompt, the regions."""
         if corrected == original:
@@ -81,7 +94,7 @@ class Image(Modality):
 
 def _find_problems(parts: dict[str, JSON]) -> Iterator[Problem]:
     image = parts.get("image")
-    if "image" in parts and not (isinstance(image, str) and _ID.fullmatch(image)):
+    if "image" in parts and not (isinstance(image, str) and IMAGE_ID.fullmatch(image)):
         yield mismatch("/image", "The id of an image, as its upload was answered.")
     if "prompt" in parts and not _is_text(parts["prompt"]):
         yield mismatch("/prompt", "No text.")

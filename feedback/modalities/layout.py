@@ -1,7 +1,7 @@
 """Layout: the boxes on a page, in pixels and in COCO's order [x, y, width, height]."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, TypedDict, cast
 
@@ -11,6 +11,7 @@ from config.errors import Problem
 from config.json import JSON
 from feedback.modalities.base import (
     MAX_SIDE_PIXELS,
+    Mark,
     Modality,
     check_labels,
     find_bbox_fault,
@@ -74,12 +75,13 @@ class Layout(Modality):
         )
         return hashlib.sha256(msgspec.json.encode(boxes)).digest()
 
-    def keep_apart(self, sent: JSON, redacted: JSON, mark: Callable[[str], str]) -> JSON:
+    def spare(self, sent: JSON, redacted: JSON, labels: Sequence[str], mark: Mark) -> JSON:
         """Mark the ids that redaction changed: two may read the same now, and boxes pair by id."""
         match sent, redacted:
             case {"boxes": [*before]}, {"boxes": [*after]} if len(before) == len(after):
-                marked = [_marked(was, box, mark) for was, box in zip(before, after, strict=True)]
-                return cast("dict[str, JSON]", redacted) | {"boxes": marked}
+                pairs = zip(before, after, strict=True)
+                spared: JSON = [_spared(was, box, labels, mark) for was, box in pairs]
+                return cast("dict[str, JSON]", redacted) | {"boxes": spared}
         return redacted
 
     def diff(self, original: JSON, corrected: JSON) -> list[dict[str, JSON]]:
@@ -160,11 +162,15 @@ def _find_problems(
             yield mismatch(f"{place}/bbox", fault)
 
 
-def _marked(was: JSON, box: JSON, mark: Callable[[str], str]) -> JSON:
+def _spared(was: JSON, box: JSON, labels: Sequence[str], mark: Mark) -> JSON:
+    spared: dict[str, JSON] = {}
+    match was, box:
+        case {"label": str() as label}, {"label": str()} if label in labels:
+            spared["label"] = label
     match was, box:
         case {"id": str() | int() as name}, {"id": str() | int() as left} if left != name:
-            return cast("dict[str, JSON]", box) | {"id": f"{left} {mark(str(name))}"}
-    return box
+            spared["id"] = f"{left} {mark(str(name))}"
+    return cast("dict[str, JSON]", box) | spared if spared else box
 
 
 def _changes(before: Box, after: Box) -> Iterator[dict[str, JSON]]:

@@ -57,6 +57,9 @@ class Text(Modality):
         said = [m for m in _messages(value) if m["role"] != "system"]
         return "\n".join(f"{m['role']}: {m['content']}" for m in said)
 
+    def written(self, value: JSON) -> list[str]:
+        return [value] if isinstance(value, str) else []
+
     def diff(self, original: JSON, corrected: JSON) -> list[dict[str, JSON]]:
         """List what was replaced, word by word: `start` counts characters of the original.
 

@@ -9,10 +9,11 @@ from django.db.models.functions import Now
 
 from config.database import fetch, recordset
 from config.errors import EmendError
+from feedback.capture.rows import bytea
 from feedback.errors import ExampleRefused
 from feedback.modalities.base import ExampleDraft
 from feedback.models import Example, Inference, Task
-from feedback.processing.detecting import redact_found
+from feedback.processing.detecting import redact_answer, redact_found
 from feedback.signals import SIGNALS
 
 SILENT_ROWS = 2_000
@@ -105,7 +106,8 @@ def make_examples(numbers: list[int]) -> Made:
     for row in work:
         try:
             task = tasks[row.task_id]
-            rows += _examples(task, redact_found(row, task.kind))
+            redact_found(task, row)
+            rows += _examples(task, row)
             made.done.append(row.number)
         except EmendError as error:
             made.failed[row.number] = error.code
@@ -157,13 +159,14 @@ def add_silent_examples(task: Task) -> int:
 
 
 def _silent(task: Task, inference: Inference, weight: float) -> ExampleRow:
+    redact_answer(task, inference)
     return ExampleRow(
         task_id=task.pk,
         inference_id=inference.pk,
         source="silence",
         input=inference.input,
         output=inference.output,
-        input_hash="\\x" + bytes(inference.input_hash).hex(),
+        input_hash=bytea(bytes(inference.input_hash)),
         base_weight=weight,
     )
 

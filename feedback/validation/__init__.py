@@ -57,7 +57,7 @@ class Verdict:
 class Texts(NamedTuple):
     """The texts of an act, read once for all rules."""
 
-    corrected: list[str]
+    corrected: list[str]  # what was written, without names and labels of parts
     given: list[str]  # input and output: what stands here was not brought by this person
     known: list[str]  # the same, but for an output that is approved
     input: str
@@ -74,13 +74,15 @@ Found = TypeVar("Found", Places, bool)
 class Rule(Generic[Found]):
     """A reason to refuse, or to ask a person, in words for them.
 
-    `threshold` is None where there is no number to set; `doubt` is a flag's factor on quality.
+    `threshold` is None where there is no number to set, else up to `most`; `doubt` is a flag's
+    factor on quality.
     """
 
     find: Callable[[Act, Texts, float], Found]
     message: str
     threshold: float | None = None
     doubt: float = 0.5
+    most: float = 1.0
 
 
 def judge(act: Act) -> Verdict:
@@ -104,10 +106,11 @@ def check_thresholds(thresholds: Mapping[str, float | None]) -> list[Problem]:
     problems = []
     for code, number in thresholds.items():
         is_off = number is None and code in FLAGS
-        is_set = number is not None and code in DEFAULT_THRESHOLDS and 0 < number < math.inf
-        if not is_off and not is_set:
+        most = (REJECTIONS | FLAGS)[code].most if code in DEFAULT_THRESHOLDS else 0.0
+        if not is_off and not (number is not None and 0 < number <= most):
             pointer = "/thresholds/" + code.replace("~", "~0").replace("/", "~1")
             detail = "A number above 0 where the rule has one, or null for a flag."
+            detail += f" At most {most:,.0f}." if most else ""
             problems.append(Problem(pointer, "feedback.invalid_threshold", detail))
     return problems
 
@@ -130,20 +133,22 @@ def _parts(act: Act, *, is_valid: bool, flags: list[str]) -> dict[str, float]:
 def _read(act: Act) -> Texts:
     # A label comes from the task's own list, or the shape is wrong.
     is_label = act.modality.has_label_output
-    corrected = [] if is_label else _strings(act.corrected)
+    brought = [] if is_label else _strings(act.corrected)
     asked, answered = _strings(act.input), _strings(act.output)
     # What somebody approves is learnt as if they had written it.
     approved = answered if SIGNALS[act.signal].case and not is_label else []
     given = asked + answered
-    own = unmask("\n".join([*corrected, *approved, act.comment]))
+    own = unmask("\n".join([*brought, *approved, act.comment]))
     folded = own.casefold()
     known = asked if approved else given
     words = abuse.words_of(folded)
+    corrected = act.modality.written(act.corrected)
     return Texts(corrected, given, known, unmask("\n".join(asked)), own, folded, words)
 
 
 def _find_no_change(act: Act, _: Texts, __: float) -> Places:
-    if _is_missing(act.corrected) or act.corrected != act.output:
+    is_wrong = _is_missing(act.corrected) or act.shape_problems
+    if is_wrong or not act.modality.is_same(act.input, act.output, act.corrected):
         return
     detail = "`corrected` differs from the output in personal data only, which is not kept."
     yield "/corrected", detail if act.is_change_redacted else ""
@@ -166,8 +171,7 @@ def _find_mismatch(act: Act, _: Texts, __: float) -> Places:
 
 
 def _find_gibberish(act: Act, texts: Texts, at: float) -> Places:
-    corrected = texts.corrected if isinstance(act.corrected, str) else []
-    for pointer, written in (("/corrected", corrected), ("/comment", [act.comment])):
+    for pointer, written in (("/corrected", texts.corrected), ("/comment", [act.comment])):
         if any(0 < gibberish.share(text, texts.given) >= at for text in written):
             yield pointer, ""
 
@@ -227,7 +231,7 @@ REJECTIONS: dict[str, Rule[Places]] = {
     # Share of the characters brought that are no language.
     "feedback.gibberish": Rule(_find_gibberish, "Not language.", 0.5),
     "feedback.too_long": Rule(_find_too_long, "Longer than the task's `max_characters`."),
-    "feedback.duplicate": Rule(_find_duplicate, "Said of this inference by this person already."),
+    "feedback.duplicate": Rule(_find_duplicate, "What this person said last of this inference."),
 }
 FLAGS: dict[str, Rule[bool]] = {
     # Its doubt is the part `answer` of the quality.
@@ -239,7 +243,9 @@ FLAGS: dict[str, Rule[bool]] = {
     # 0.5: insults too; 0.75: threats and slurs; 1: slurs.
     "feedback.abusive": Rule(_abuses, "Insults or threatens people", abuse.INSULT),
     # Characters of which a correction must have more.
-    "feedback.rewrite": Rule(_is_rewrite, "Changes more than nearly all corrections do", 80),
+    "feedback.rewrite": Rule(
+        _is_rewrite, "Changes more than nearly all corrections do", 80, most=65_536
+    ),
     "feedback.contradiction": Rule(_contradicts, "Someone else corrected the input differently"),
     # Share of a week's users; it says who is concerned, not how good the act is.
     "feedback.high_impact": Rule(_has_impact, "Many saw it, or a golden case differs", 0.01, 1),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import msgspec
 from django.http import HttpResponse
@@ -21,7 +21,7 @@ from config.api import (
 )
 from config.errors import EmendError, Problem
 from config.schema import documented
-from feedback.capture import Kept, capture_feedback, capture_inferences
+from feedback.capture import Kept, Sent, capture_feedback, capture_inferences
 from feedback.errors import Rejected
 from feedback.models import Status
 from feedback.serializers import (
@@ -37,6 +37,9 @@ from privacy.access import AnyScope, KeyRequest, require_usable
 from privacy.idempotency import Answer, answer_once
 from privacy.models import Scope
 from privacy.redaction import redact
+
+# An item of a batch as it was read: its body and JSON, or what is wrong with it.
+Reading: TypeAlias = Sent[FeedbackBody] | EmendError
 
 
 class InferencesView(APIView):
@@ -56,7 +59,7 @@ class InferencesView(APIView):
             sent = (read(request.data, InferenceBody), request.data)
             return _answer(capture_inferences(key=request.auth, sent=[sent])[0])
 
-        return answered_once(request, answer)
+        return answered_once(request, request.data, answer)
 
 
 class FeedbackListView(APIView):
@@ -79,7 +82,7 @@ class FeedbackListView(APIView):
             sent = (read(request.data, FeedbackBody), request.data)
             return _answer(capture_feedback(key=request.auth, sent=[sent])[0])
 
-        return answered_once(request, answer)
+        return answered_once(request, request.data, answer)
 
     @documented(
         answer="The project's feedback, newest first.",
@@ -106,11 +109,13 @@ class FeedbackBatchView(APIView):
         items = cast("list[bytes]", request.data)
         if not items:
             raise malformed("/items", "At least one item.")
-        return answered_once(request, lambda: _answer_batch(request, items))
+        readings = [_read_item(item) for item in items]
+        pairs = zip(items, readings, strict=True)
+        body = [raw if isinstance(item, EmendError) else item[1] for raw, item in pairs]
+        return answered_once(request, body, lambda: _answer_batch(request, readings))
 
 
-def _answer_batch(request: KeyRequest, items: Sequence[bytes]) -> Answer:
-    readings = [_read_item(item) for item in items]
+def _answer_batch(request: KeyRequest, readings: Sequence[Reading]) -> Answer:
     sent = [reading for reading in readings if not isinstance(reading, EmendError)]
     captured = iter(capture_feedback(key=request.auth, sent=sent))
     results = [
@@ -131,7 +136,7 @@ def _answer_batch(request: KeyRequest, items: Sequence[bytes]) -> Answer:
     )
 
 
-def _read_item(raw: bytes) -> tuple[FeedbackBody, json.JSON] | EmendError:
+def _read_item(raw: bytes) -> Reading:
     try:
         document = json.loads(raw)
         return read(document, FeedbackBody), document
@@ -164,10 +169,10 @@ def _answer(outcome: Kept | EmendError) -> Answer:
     return Answer(201 if outcome.is_new else 200, msgspec.structs.asdict(outcome.receipt))
 
 
-def answered_once(request: KeyRequest, answer: Callable[[], Answer]) -> HttpResponse:
-    """Answer, or give the stored answer to the same Idempotency-Key."""
+def answered_once(request: KeyRequest, body: object, answer: Callable[[], Answer]) -> HttpResponse:
+    """Answer, or give the stored answer to the same Idempotency-Key with the same body."""
     project, header = request.auth.project, request.META.get("HTTP_IDEMPOTENCY_KEY")
-    given = answer_once(project, request.path, header, request.data, answer)
+    given = answer_once(project, request.path, header, body, answer)
     if given.is_replay:
         require_usable(request.auth)  # what is answered anew asks on its way
     headers = {"Idempotency-Replayed": "true"} if given.is_replay else {}

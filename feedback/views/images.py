@@ -88,7 +88,7 @@ class ImagesView(APIView):
             image = images.store(key=request.auth, user_id=upload.user_id or None, data=upload.file)
             return Answer(201, _receipt(image))
 
-        return answered_once(request, answer)
+        return answered_once(request, request.data, answer)
 
 
 class ImageView(APIView):

@@ -19,6 +19,8 @@ DEFAULT = Rules()
 _CONTEXT = 200
 _MAX_KEY = 64
 _KEY_BREAK = re.compile(r"(?<=[a-z])(?=[A-Z])|[_\-.]+")
+# A UUID as rules read it: nothing by itself, and still a secret beside a word for one.
+_NO_UUID = "xxxxxxxx-xxxx-xxxx-xxxx-0xxxxxxxxxxx"
 # Whole numbers with fewer digits are no personal data, except under a key for a secret.
 _SHORT_NUMBER = 10**6
 # Other scripts' digits, full-width marks, dashes and spaces, read as ASCII, one for one.
@@ -93,7 +95,8 @@ class _Run:
             self.counts["SECRET"] = self.counts.get("SECRET", 0) + 1
             return "[SECRET]"
         # A placeholder changes what stands beside the next candidate: look until all is done.
-        while self.plan.possible.search(text):
+        possible, terms = self.plan.possible, self.plan.terms
+        while possible.search(text) or (terms and terms.search(text)):
             redacted, is_likely = self._scan(text, context)
             if redacted == text:
                 self.is_likely |= is_likely
@@ -110,6 +113,8 @@ class _Run:
         # `plain` is the rest of the text as rules read it; its first mark is number `offset` of the
         # text. Up to `kept` it is done.
         plain = context + (text if text.isascii() else text.translate(_PLAIN_MARKS))
+        if plain.count("-") >= _NO_UUID.count("-"):
+            plain = self.plan.uuid.sub(_NO_UUID, plain)
         offset, kept, seen, position = -len(context), len(context), 0, 0
         pieces, left, is_likely = [], "", False
         while match := self.plan.anchor.search(plain, position):

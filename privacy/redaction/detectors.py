@@ -10,14 +10,14 @@ from stdnum.fi import hetu
 from stdnum.it import codicefiscale
 
 from privacy.redaction import likely, numbers, secrets
-from privacy.redaction.found import LIKELY, Finding, Place, words
+from privacy.redaction.found import LATIN, LIKELY, Finding, Place, words
 
 
 @dataclass(frozen=True)
 class Detector:
     """One pattern of the combined scan; `find` judges a match of it.
 
-    Every anchor is tried only where no letter or digit stands before.
+    Every anchor is tried only where no Latin letter or digit stands before.
     """
 
     anchor: str
@@ -34,6 +34,7 @@ _VERSION_BEFORE = re.compile(
 )
 _CONTEXT = 24
 _SSH_USER = "git@"
+_LATIN_TAIL = re.compile(r"(?<=[^\x00-\u024f])[A-Za-z0-9][!-~]{2,}$")
 # Lengths by country, from the IBAN registry (ISO 13616).
 _IBAN_LENGTHS = {
     country: int(length)
@@ -47,10 +48,19 @@ _IBAN_LENGTHS = {
     }.items()
     for country in countries.split()
 }  # fmt: skip
+
+
+def _is_chinese_id(run: str) -> bool:
+    try:
+        return ric.is_valid(run)
+    except KeyError:  # The library's answer to a county that it does not know.
+        return False
+
+
 _ID_SHAPES = [
-    (re.compile(r"[A-Z]{6}\w{10}", re.IGNORECASE), codicefiscale),
-    (re.compile(r"\d{6}[-+A]\w{4}"), hetu),
-    (re.compile(r"\d{17}\w"), ric),
+    (re.compile(r"[A-Z]{6}\w{10}", re.IGNORECASE), codicefiscale.is_valid),
+    (re.compile(r"\d{6}[-+A]\w{4}"), hetu.is_valid),
+    (re.compile(r"\d{17}\w"), _is_chinese_id),
 ]
 _ID_WORDS = ["ssn", "social security", "national id", "national identity", "identity card", "dni"]
 _ID_WORDS += ["id card", "nino", "national insurance", "nhs", "passport", "bsn", "personnummer"]
@@ -66,7 +76,10 @@ _ID_VALUE = re.compile(
 def _find_email(place: Place) -> list[Finding]:
     name = place.run.partition("@")[0]
     start = place.start
-    if name.startswith(".") or ".." in name:
+    if tail := _LATIN_TAIL.search(name):
+        # Words of a script without spaces.
+        start += tail.start()
+    elif name.startswith(".") or ".." in name:
         # Dots before the name end a sentence or a list: keep them.
         start += len(name) - len(re.split(r"^\.+|\.{2,}", name)[-1])
     if place.text.startswith(("@", _SSH_USER), start):
@@ -83,7 +96,7 @@ def _find_iban(place: Place) -> list[Finding]:
     length = _IBAN_LENGTHS.get(place.run[:2].upper())
     if length is None:
         return []
-    written = re.compile(rf"\w(?:[ -]?[A-Za-z0-9]){{{length - 1}}}(?![^\W_])")
+    written = re.compile(rf"\w(?:[ -]?[A-Za-z0-9]){{{length - 1}}}(?!{LATIN})")
     match = written.match(place.text, place.start)
     if match is None:
         return []
@@ -129,7 +142,7 @@ def _find_id(place: Place) -> list[Finding]:
     if (
         " " in run
         or len(run) == 9
-        or any(s.fullmatch(run) and i.is_valid(run) for s, i in _ID_SHAPES)
+        or any(shape.fullmatch(run) and is_valid(run) for shape, is_valid in _ID_SHAPES)
     ):
         return [("NATIONAL_ID", place.start, place.end)]
     return []
@@ -151,10 +164,11 @@ DETECTORS = {
         _find_credentials,
         ("URL_CREDENTIALS",),
     ),
-    "known": Detector(rf"(?:{secrets.KNOWN})(?![^\W_])", secrets.find_known, ("SECRET",)),
+    "known": Detector(rf"(?:{secrets.KNOWN})(?!{LATIN})", secrets.find_known, ("SECRET",)),
     "email": Detector(
-        r"(?<![\w.%+'-])[\w.%+'-]{1,64}@(?![1-9]x\.)(?:[^\W_](?:[\w-]{0,62})\.){1,8}"
-        r"(?:xn--[a-z0-9-]{2,59}|[^\W\d_]{2,24})(?![^\W_]|-\w)",
+        r"(?<![A-Za-z0-9_.%+'-])(?:(?<!\w)|(?=[!-?A-~]{1,64}@))[\w.%+'-]{1,64}(?:@|(?<=%40))"
+        r"(?![1-9]x\.|\d+\.\d)(?:[^\W_](?:[\w-]{0,62})\.){1,8}(?:xn--[a-z0-9-]{2,59}|"
+        rf"[A-Za-z]{{2,24}}(?![A-Za-z\u00c0-\u024f])|[^\W\d_]{{2,24}}(?!{LATIN}))",
         _find_email,
         ("EMAIL",),
     ),
@@ -169,28 +183,30 @@ DETECTORS = {
     ),
     "id": Detector(
         r"(?:[A-Z]{6}\d\d[A-Z]\d\d[A-Z]\d{3}[A-Z]|\d{6}[-+A]\d{3}[0-9A-Y]|\d{17}[\dX]|"
-        r"[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]\d{6}[A-D])(?!\w)",
+        rf"[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]\d{{6}}[A-D])(?!_|{LATIN})",
         _find_id,
         ("NATIONAL_ID",),
     ),
     "mac": Detector(
         r"(?<![:.-])(?:[0-9A-Fa-f]{2}(?:(?::[0-9A-Fa-f]{2}){5}|(?:-[0-9A-Fa-f]{2}){5})|"
-        r"[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4})(?![\w:]|[.-]\w)",
+        rf"[0-9a-f]{{4}}\.[0-9a-f]{{4}}\.[0-9a-f]{{4}})(?![_:]|[.-]?{LATIN})",
         _find_mac,
         ("MAC_ADDRESS",),
     ),
     "ipv6": Detector(
         r"(?<![:.])(?=[0-9A-Fa-f]{0,4}:)(?:[0-9A-Fa-f]{0,4}:){2,7}"
-        r"(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9A-Fa-f]{0,4})(?![\w:]|\.\w)",
+        rf"(?:[0-9]{{1,3}}(?:\.[0-9]{{1,3}}){{3}}|[0-9A-Fa-f]{{0,4}})(?![_:]|\.?{LATIN})",
         _find_ipv6,
         ("IP_ADDRESS",),
     ),
     "ipv4": Detector(
-        r"(?<![_.])(?<!\w/)[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?!\w|\.\d)",
+        rf"(?<![_.])(?<!\w/)[0-9]{{1,3}}(?:\.[0-9]{{1,3}}){{3}}(?!_|{LATIN}|\.\d)",
         _find_ipv4,
         ("IP_ADDRESS",),
     ),
+    "card": Detector(numbers.BROKEN_CARD, numbers.find_broken_card, ("CREDIT_CARD",)),
     "number": Detector(numbers.ANCHOR, numbers.find, ("CREDIT_CARD", "NATIONAL_ID", "PHONE")),
+    "named": Detector(numbers.NAME, numbers.find_named, ("CREDIT_CARD", "PHONE")),
     "born": Detector(likely.WORD, likely.find_worded, (LIKELY,), is_word=True),
     "street": Detector(likely.STREET, likely.find_street, (LIKELY,)),
     "random": Detector(secrets.RANDOM, secrets.find_random, ("SECRET",)),

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import TypeAlias
 
+# A letter or digit of the Latin script. Beside one a number is a part of a longer name; other
+# scripts put no space there.
+LATIN = r"[0-9A-Za-z\u00c0-\u024f]"
 # Type, start, end. LIKELY in place of a type: nothing is replaced, but a person should look.
 Finding: TypeAlias = tuple[str, int, int]
 LIKELY = ""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from stdnum import luhn
 from stdnum.be import nn
@@ -11,17 +12,27 @@ from stdnum.kr import rrn
 from stdnum.se import personnummer
 from stdnum.us import ssn
 
-from privacy.redaction.found import LIKELY, Finding, Place, words
+from privacy.redaction.found import LATIN, LIKELY, Finding, Place, words
 from privacy.redaction.phones import is_international, is_national, is_valid_abroad
 
 _GAP = r"[ .\-/()]"
 # Seven digits or more with at most three marks between two of them; an IPv4 address that follows
 # after a space is left to its own rule.
-ANCHOR = (
-    rf"(?<!_)(?:\+\(?|\()?\d(?:(?:{_GAP}{{1,3}}"
+_RUN = (
+    rf"(?:\+\(?|\()?\d(?:(?:{_GAP}{{1,3}}"
     r"(?!(?<= )\d{1,3}(?:\.\d{1,3}){3}(?![\w.])))?\d){6,}(?!\w*@)"
 )
+ANCHOR = rf"(?<!_){_RUN}"
+_NUMBER = re.compile(_RUN)
+# Letters that a number follows without a gap.
+NAME = r"(?:[A-Za-z_]{1,24}|%2[Bb])(?=[0-9]{3})"
+# A card whose groups a line, a tab or a low line parts; more groups make a table.
+BROKEN_CARD = (
+    r"(?<!\d[\s_])(?:\d{4}(?:[\s_.-]{1,3}\d{4}){3}|3\d{3}[\s_.-]{1,3}\d{6}[\s_.-]{1,3}\d{5})"
+    rf"(?!{LATIN}|[\t_]\d|\s\d{{4}}(?!\d))"
+)
 
+_BREAK = re.compile(r"[^\d .-]")
 # Lengths and first digits in use (ISO/IEC 7812): Visa, American Express, Diners, JCB, Mastercard,
 # Mir, Discover and UnionPay, Maestro. They spare most order numbers that pass Luhn by luck.
 _CARD = re.compile(
@@ -66,9 +77,14 @@ _PHONE_WORDS += [f"{whose} number(?= is)" for whose in ("my", "our", "his", "her
 _PHONE_WORDS += ["t[ée]l[ée](?:phone|fono)", "telefon[oe]?", "tlf", "tél", "m[óo]vil", "portable"]
 _PHONE_WORDS += ["celular", "handy(?:nummer)?", "rufen", "appelez", "llam[ae]\\w{0,8}", "rufnummer"]
 _PHONE_WORDS += ["komórka", "telefonnummer"]
+_PHONE_WORDS += ["тел", "телефон", "моб", "звон\\w{0,5}"]
+# Words of scripts without spaces, with theirs for `number` and `is`.
+_UNSPACED = (
+    "(?:电话|電話|手机|手機|携帯|传真|전화|핸드폰)(?:号码|號碼|番号|번호|号)?[是为為はは은는]?"
+)
 _WORD_BEFORE = re.compile(
-    rf"(?<![\[\w]){words(_PHONE_WORDS)}(?:(?: [A-Z][\w.'-]{{0,20}}){{1,4}} (?:at|on)|"
-    rf"(?:[\W_]{{1,3}}{words(_FILLERS.split())}){{0,4}})[\W_]{{0,3}}$"
+    rf"(?:(?<![\[\w]){words(_PHONE_WORDS)}(?:(?: [A-Z][\w.'-]{{0,20}}){{1,4}} (?:at|on)|"
+    rf"(?:[\W_]{{1,3}}{words(_FILLERS.split())}){{0,4}})|{_UNSPACED})[\W_]{{0,3}}(?:%2[Bb])?$"
 )
 _WORD_AFTER = re.compile(
     r"[ \-(,]{1,3}(?:fax|mobile|cell|phone|office|landline|whatsapp)\b", re.IGNORECASE
@@ -81,37 +97,51 @@ _PHONE_SHAPE = re.compile(
 )
 
 _URL_BEFORE = re.compile(r".*(?:://|^www\.|\w\.[A-Za-z]{2,24}/)")
+# A field of a URL whose name says that it is a card or a phone.
+_FIELD_BEFORE = re.compile(
+    r"[?&](?:[\w.-]{0,20}[_.-])?(?:cc|card|pan|tel|phone|mobile|fax|msisdn|whatsapp)\w{0,10}="
+    r"(?:%2B)?$",
+    re.IGNORECASE,
+)
 _MONEY_BEFORE = re.compile(r"(?:[$€£¥₹]|\b(?:USD|EUR|GBP|CHF|JPY|INR))\s?-?$")
-_MONEY_AFTER = re.compile(r"(?:,\d+)?\s?(?:[$€£¥₹%°]|(?:USD|EUR|GBP|CHF|JPY|INR)\b)")
+_MONEY_AFTER = re.compile(r"(?:,\d+)?\s?(?:[$€£¥₹%°元円원₽]|(?:USD|EUR|GBP|CHF|JPY|INR)\b)")
 _GOODS = ["orders?", "invoice", "ticket", "tracking", "sku", "isbn", "ean", "imei", "serial"]
 _LABELS = [*_GOODS, "ref", "reference", "case", "ids?", "model", "account", "acct", "zip", "apt"]
 _LABELS += ["suite", "unit", "box", "licen[cs]e", "card", "cc", "version", "part", "item", "batch"]
 _LABELS += ["po", "lat", "lon", "latitude", "longitude"]
 _LABEL_LINKS = ["number", "no", "nr", "num", "id", "code", "is"]
-_LABEL_END = rf"\W{{0,3}}(?:{words(_LABEL_LINKS)}\W{{0,3}}){{0,2}}$"
-_LABEL_BEFORE = re.compile(rf"(?:#|(?<!\w){words(_LABELS)}){_LABEL_END}")
-_GOODS_BEFORE = re.compile(rf"(?<!\w){words(_GOODS)}{_LABEL_END}")
+_LABEL_END = rf"[\W_]{{0,3}}(?:{words(_LABEL_LINKS)}[\W_]{{0,3}}){{0,2}}$"
+_LABEL_BEFORE = re.compile(rf"(?:#|(?<![^\W_]){words(_LABELS)}){_LABEL_END}")
+_UNSPACED_GOODS = "(?:订单|訂單|注文|运单|單|单|주문)(?:编号|番号|번호|号|號)?"
+_GOODS_BEFORE = re.compile(rf"(?:(?<![^\W_]){words(_GOODS)}|{_UNSPACED_GOODS}){_LABEL_END}")
+_CARD_NAME = re.compile(r"(?:card|visa|amex|mastercard|(?<![^\W_])cc)_?$", re.IGNORECASE)
+# Any other name that is no code in capitals, and a card that is no file's number.
+_PLAIN_NAME = re.compile(r"(?:_|[a-z]{3})$")
+_USUAL_CARD = re.compile(r"(?:3[47]\d{13}|(?:4\d|5[1-5]|2[2-7])\d{14})(?![_.-]?\w)")
 _DATE = re.compile(
     r"(?:19|20)\d\d([-./ ])\d{1,2}\1\d{1,2}(?!\d)|\d{1,2}([-./ ])\d{1,2}\2(?:19|20)\d\d(?!\d)|"
     r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?!\d)|"
     r"(?:19|20)\d\d ?[-/] ?(?:19|20)\d\d(?!\d)"
 )
-# A post code, a house number and the street; eight digits in two halves are a phone, though.
-_TWO_GROUPS = re.compile(r"\d{3,5} \d{2,4}")
+# A post code, a house number and the street; else two groups are a phone.
+_TWO_GROUPS = re.compile(r"\d{5} \d{2,4}|\d{4} \d{2,3}")
 _STREET_AFTER = re.compile(r" [^\W\d_]")
 _DECIMAL = re.compile(r"\d+\.\d+")
+_NO_ADDRESS = re.compile(r"[^!-~]")
+_LATIN = re.compile(LATIN)
 _HEX_BEFORE = re.compile(r"[0-9a-f]{4,8}-$", re.IGNORECASE)
 
 
 def find(place: Place) -> list[Finding]:
     """Find the cards in a run of digits, or a national id, or else phone numbers."""
     before, run = place.before[-_CONTEXT:], place.run
-    last_word = place.before.rpartition(" ")[2]
-    if _URL_BEFORE.match(last_word) or _HEX_BEFORE.search(last_word):
+    last_word = _NO_ADDRESS.split(place.before)[-1]
+    is_in_url = _URL_BEFORE.match(last_word) and not _FIELD_BEFORE.search(last_word)
+    if is_in_url or _HEX_BEFORE.search(last_word):
         return []
     after = place.text[place.end : place.end + _CONTEXT]
     extension = _EXTENSION.match(after)
-    if not extension and after[:1].isalnum():
+    if not extension and _LATIN.match(after):
         return []
     cards = _find_cards(place, before) if len(run) >= _SHORTEST_CARD else []
     if cards or _MONEY_BEFORE.search(before) or _MONEY_AFTER.match(after):
@@ -120,6 +150,27 @@ def find(place: Place) -> list[Finding]:
     if is_id and not is_labelled(before):
         return [("NATIONAL_ID", place.start, place.end)]
     return _find_phones(place, before, after, extension.end() if extension else 0)
+
+
+def find_named(place: Place) -> list[Finding]:
+    """Find a card or a phone that touches the letters before it: `Tel4155552671`."""
+    number = _NUMBER.match(place.text, place.end)
+    if number is None:
+        return []
+    before = place.before + place.run
+    kinds = set()
+    is_plain = _PLAIN_NAME.search(before) and not is_labelled(before)
+    if _CARD_NAME.search(before) or (is_plain and _USUAL_CARD.match(place.text, place.end)):
+        kinds.add("CREDIT_CARD")
+    if not before.endswith("_") and _WORD_BEFORE.search(before[-_CONTEXT:]):
+        kinds.add("PHONE")
+    rest = replace(place, start=place.end, end=number.end(), before=before)
+    return [found for found in find(rest) if found[0] in kinds]
+
+
+def find_broken_card(place: Place) -> list[Finding]:
+    is_card = _BREAK.search(place.run) and _is_card(place.run)
+    return [("CREDIT_CARD", place.start, place.end)] if is_card else []
 
 
 def is_labelled(before: str) -> bool:

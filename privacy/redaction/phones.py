@@ -30,7 +30,7 @@ def is_valid_abroad(run: str) -> bool:
 def is_national(run: str, regions: Sequence[str]) -> bool:
     """Tell whether a number as dialled at home is in use in one of the regions.
 
-    Where a leading 0 is dialled (and the area code is not in brackets), it is asked for: nearly
+    Where people write a leading 0 (and the area code is not in brackets), it is asked for: nearly
     any digits pass without.
     """
     digits = re.sub(r"\D", "", run)
@@ -72,10 +72,27 @@ def _dialled(regions: tuple[str, ...]) -> re.Pattern[str]:
         if metadata is None:
             continue
         prefix = re.escape(metadata.national_prefix or "")
-        before = r"(?:\(0?|0)" if prefix == "0" else rf"\(?(?:{prefix})?"
+        before = rf"\(?(?:{prefix})?"
+        if prefix == "0":
+            before = rf"(?:\(0?|0|{_written_bare(metadata.country_code)})"
         # Neighbours under the same code are dialled alike: Canada from the United States.
         patterns.append(f"{before}(?:{_plan(metadata.country_code)[1].pattern})")
     return re.compile("|".join(patterns) or "(?!)")
+
+
+@lru_cache
+def _written_bare(code: int) -> str:
+    """Look ahead for a number that its country writes without a leading 0."""
+    main = phonenumbers.PhoneMetadata.metadata_for_region(_REGIONS[code][0])
+    formats = main.number_format if main else []
+    bare = [
+        f"(?=(?:{written.leading_digits_pattern[-1]})){written.pattern}"
+        for written in formats
+        if written.national_prefix_optional_when_formatting
+        or "0" not in (written.national_prefix_formatting_rule or "")
+    ]
+    # Without formats a country has small numbers only, and nobody knows how they are written.
+    return rf"(?=(?:{'|'.join(bare) or '(?!)'})\Z)" if formats else ""
 
 
 def _in_use(metadata: phonenumbers.PhoneMetadata) -> str:

@@ -7,7 +7,7 @@ from hashlib import sha256
 
 from stdnum.bitcoin import b58decode
 
-from privacy.redaction.found import Finding, Place, words
+from privacy.redaction.found import LATIN, Finding, Place, words
 
 # The published forms of well-known issuers' keys, and JSON web tokens.
 KNOWN = (
@@ -57,7 +57,7 @@ _BASE64_SHA256 = 44
 
 COIN = (
     r"(?:0x[0-9a-fA-F]{40}|(?:bc|tb|ltc)1[ac-hj-np-z02-9]{25,87}|"
-    r"[13LMDTXrtmn29A][1-9A-HJ-NP-Za-km-z]{25,34})(?!\w)"
+    rf"[13LMDTXrtmn29A][1-9A-HJ-NP-Za-km-z]{{25,34}})(?!_|{LATIN})"
 )
 
 

@@ -111,11 +111,10 @@ def test_a_mistake_of_a_client_is_answered_and_not_logged(lines):
     assert lines == []
 
 
-def test_an_unknown_host_is_not_quoted(lines):
+def test_nobody_fills_the_log_with_unknown_hosts(lines):
     answer = Client().get(f"/api/v1/{CANARY}/", headers={"Host": f"{CANARY}.example"})
     assert answer.status_code == 400
-    assert "http.failed" in "\n".join(lines)
-    assert CANARY not in "\n".join(lines)
+    assert lines == []
 
 
 @pytest.mark.django_db

@@ -332,7 +332,7 @@ OTHER_MODALITIES = [
         {"slug": "reply", "modality": "text"},
         {"input": {"messages": [{"role": "user", "content": "When?"}]}, "output": "At ten."},
         "At <b>noon</b>.",
-        "Noon.",
+        "Noon.\r\nSharp.",
         ["When?", "<del>ten", "<ins>&lt;b&gt;"],
     ),
     (
@@ -362,5 +362,5 @@ def test_an_item_of_another_modality_is_shown_and_mended(
     feedback.refresh_from_db()
     assert feedback.status == "pending"
     assert feedback.review.corrected == (
-        "Noon." if task["slug"] == "reply" else json.loads(mended.encode())
+        "Noon.\nSharp." if task["slug"] == "reply" else json.loads(mended.encode())
     )

@@ -89,6 +89,29 @@ def test_saying_the_same_again_is_a_duplicate(shop):
     react(shop, inference_id=inference, signal="correction", corrected="neg")
 
 
+def test_only_what_was_said_last_is_a_duplicate(shop):
+    inference = shop.infer()
+    for signal in ("up", "down", "up"):
+        react(shop, inference_id=inference, signal=signal)
+    assert rejected(shop, inference_id=inference) == ["feedback.duplicate"]
+    item = {"inference_id": inference, "user_id": "ann"}
+    items = [item | {"signal": signal} for signal in ("down", "down", "up", "up", "down")]
+    results = shop.post("feedback/batch/", {"items": items}, 200)["results"]
+    assert [result["status"] for result in results] == [201, 422, 201, 422, 201]
+    assert list(Feedback.objects.order_by("number").values_list("signal", "status"))[-1] == (
+        "down",
+        "flagged",
+    )
+
+
+@pytest.mark.parametrize("said", ["my password is hunter22x", "api_key=Zx81Kd02Lm55Qp77Rt93"])
+def test_what_remains_in_the_answer_makes_its_feedback_sensitive(shop, said):
+    inference = shop.infer(text=said)
+    assert react(shop, inference_id=inference)["flags"] == ["feedback.sensitive"]
+    body = {"task": "mood", "input": said, "output": "pos", "signal": "up", "user_id": "ann"}
+    assert shop.post("feedback/", body, 201)["flags"] == ["feedback.sensitive"]
+
+
 @pytest.mark.parametrize(
     ("sent", "flag"),
     [
@@ -206,6 +229,18 @@ def test_personal_data_never_reaches_a_table_or_a_log(shop, caplog, kind):
     for text in (stored, caplog.text, log.read_text()):
         assert secret not in text
         assert secret.replace(" ", "") not in text
+
+
+def test_labels_of_boxes_are_no_personal_data(shop):
+    settings = {"redact_terms": ["Acme"]}
+    shop.task(slug="page", modality="layout", labels=["Acme logo", "x"], settings=settings)
+    box = {"id": "Acme 1", "label": "Acme logo", "bbox": [1, 1, 5, 5]}
+    body = {"task": "page", "input": {"page": {"width": 9, "height": 9}}, "signal": "correction"}
+    body |= {"output": {"boxes": [box]}, "corrected": {"boxes": [box | {"label": "x"}]}}
+    row = shop.get(f"feedback/{shop.post('feedback/', body, 201)['id']}/")
+    (before,), (after,) = row["original"]["boxes"], row["corrected"]["boxes"]
+    assert (before["label"], after["label"]) == ("Acme logo", "x")
+    assert before["id"] == after["id"] != box["id"]
 
 
 def test_a_label_is_no_personal_data(shop):

@@ -154,3 +154,35 @@ def test_a_golden_image_is_contradicted_by_another_image_alone(shop):
     assert correct(shop, "bob", "art", cat, shown, golden | {"prompt": "a black cat"}) == []
     assert correct(shop, "cid", "art", cat, shown, {"prompt": "a black cat"}) == []
     assert correct(shop, "eve", "art", cat, golden, shown) == [*CONTRADICTS, "feedback.high_impact"]
+
+
+def test_a_golden_case_falls_with_the_approval_that_it_came_from(shop):
+    shown, golden = pictures(shop, 2)
+    cat = {"prompt": "a cat"}
+    body = {"task": "art", "input": cat, "output": golden, "signal": "up", "user_id": "ann"}
+    approval = shop.post("feedback/", body, 201)["id"]
+    process_queue("process.image")
+    decision = {"decision": "reject", "moderator": "mo", "reason": "It is a dog."}
+    shop.post(f"feedback/{approval}/review/", decision, 200)
+    assert correct(shop, "bob", "art", cat, golden, shown) == []
+
+
+def test_what_a_moderator_put_right_is_what_others_contradict(shop):
+    shown, one, other = pictures(shop, 3)
+    cat = {"prompt": "a cat"}
+    correct(shop, "ann", "art", cat, shown, one)
+    process_queue("process.image")
+    decision = {"decision": "accept", "moderator": "mo", "corrected": other}
+    shop.post(f"feedback/{Feedback.objects.get().uuid}/review/", decision, 200)
+    assert correct(shop, "bob", "art", cat, shown, other) == []
+    assert correct(shop, "eve", "art", cat, shown, one) == CONTRADICTS
+
+
+def test_the_images_of_a_batch_are_looked_up_at_once(shop, django_assert_max_num_queries):
+    body = {"task": "art", "input": {"prompt": "a cat"}, "signal": "correction"}
+    items = [
+        body | {"output": shown, "corrected": chosen, "user_id": f"u{n}"}
+        for n, (shown, chosen) in enumerate([pictures(shop, 2) for _ in range(5)])
+    ]
+    with django_assert_max_num_queries(3):  # the key and a savepoint; capture's own do not count
+        assert shop.post("feedback/batch/", {"items": items}, 200)["created"] == 5

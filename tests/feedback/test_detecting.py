@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from feedback.models import Example, Feedback
+from feedback.models import Example, Feedback, Inference, Task
+from feedback.processing import add_silent_examples
 from tests.product import Product, process, stored_text
 
 pytestmark = pytest.mark.django_db
@@ -51,7 +52,8 @@ def test_it_works(shop):
     assert example.output == row["corrected"] == "It was [PERSON] at noon, write to [EMAIL]."
     assert row["original"] == "It was [PERSON], I think."
     assert (row["comment"], row["metadata"]) == ("Ask [PERSON]", {"waiter": "[PERSON]"})
-    assert row["redactions"] == {"EMAIL": 1, "PERSON": 5}
+    assert row["redactions"] == {"EMAIL": 1, "PERSON": 3}
+    assert Inference.objects.get().redactions == {"PERSON": 2}
 
 
 def test_the_split_goes_by_what_is_stored(shop):
@@ -84,3 +86,18 @@ def test_without_a_detector_nothing_is_looked_at(shop, settings):
     send(shop)
     process()
     assert NAME in stored_text()
+
+
+def test_what_nobody_reacted_to_is_looked_at_before_it_teaches(shop):
+    shop.patch("tasks/reply/", {"settings": {"silence_weight": 0.5}})
+    body = {
+        "task": "reply",
+        "input": f"Is {NAME} in?",
+        "output": f"{NAME} is.",
+        "metadata": {"to": NAME},
+    }
+    shop.post("inferences/", body, 201)
+    Inference.objects.update(created_at="2020-01-01T00:00:00Z")
+    add_silent_examples(Task.objects.get())
+    assert Example.objects.get().input == "Is [PERSON] in?"
+    assert NAME not in stored_text()

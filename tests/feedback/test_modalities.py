@@ -130,7 +130,7 @@ def test_a_case_is_known_by_its_input(kind):
 
 def test_redaction_that_changed_no_name_is_all_there_is(kind):
     output = SAMPLES[kind.name][2]
-    assert kind.keep_apart(output, output, str.upper) == output
+    assert kind.spare(output, output, [], str.upper) == output
 
 
 @pytest.mark.parametrize(("name", "corrected"), PAIRS)
@@ -382,6 +382,24 @@ def test_a_difference_of_images_names_the_pair():
     ]
     assert image.edit_distance({"image": A}, corrected) == 1.0
     assert image.edit_distance({"image": A}, {"image": A, "prompt": "x"}) == 1 / 3
+
+
+def test_a_correction_of_an_image_that_says_nothing_new_is_none():
+    said = {"prompt": "a cat"}, {"image": A}
+    for corrected in ({"image": A}, {"prompt": "a cat"}, {"image": A, "prompt": "a cat"}):
+        assert image.is_same(*said, corrected)
+    for corrected in ({"image": B}, {"prompt": "a dog"}, {"image": A, "regions": [REGION]}):
+        assert not image.is_same(*said, corrected)
+
+
+@pytest.mark.parametrize("value", [None, 7, [], {"regions": 7}, {"regions": [7, {}]}])
+def test_what_was_written_is_asked_of_any_shape(value):
+    assert [kind.written(value) for kind in MODALITIES.values()] == [[]] * 4
+
+
+def test_a_prompt_and_notes_are_written():
+    noted = {"image": A, "prompt": "x", "regions": [REGION]}
+    assert image.written(noted) == ["x", REGION["note"]]
 
 
 @pytest.mark.parametrize(

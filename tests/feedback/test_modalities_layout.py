@@ -120,7 +120,7 @@ def test_a_page_that_says_nothing_but_its_size_is_known_by_its_boxes_too():
 def test_ids_that_redaction_made_the_same_stay_apart():
     sent = boxes(box(411), box("a@b.co"), box("c@d.co"), box("plain"))
     redacted = boxes(box("[CREDIT_CARD]"), box("[EMAIL]"), box("[EMAIL]"), box("plain"))
-    kept = layout.keep_apart(sent, redacted, str.upper)
+    kept = layout.spare(sent, redacted, [], str.upper)
     names = ["[CREDIT_CARD] 411", "[EMAIL] A@B.CO", "[EMAIL] C@D.CO", "plain"]
     assert kept == boxes(*map(box, names))
 
@@ -134,7 +134,7 @@ def test_ids_that_redaction_made_the_same_stay_apart():
 )
 def test_what_has_no_boxes_with_ids_is_left_as_it_is(value):
     redacted = json.loads(json.dumps(value).replace(b"a@b.co", b"[EMAIL]"))
-    assert layout.keep_apart(value, redacted, str.upper) == redacted
+    assert layout.spare(value, redacted, [], str.upper) == redacted
 
 
 def test_a_difference_tells_what_became_of_each_box():

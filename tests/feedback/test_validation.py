@@ -213,6 +213,8 @@ def test_merged_thresholds_say_the_same_as_none():
         {"feedback.contradiction": 0.5},
         {"feedback.markup": 0.0},
         {"feedback.markup": float("nan")},
+        {"feedback.gibberish": 1.01},  # that would switch a rejection off
+        {"feedback.high_impact": 1e308},
     ],
 )
 def test_a_threshold_that_means_nothing_is_told(thresholds):

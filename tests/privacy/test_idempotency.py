@@ -147,6 +147,17 @@ def test_a_batch_is_answered_once_too(shop):
     assert Feedback.objects.count() == 1
 
 
+def test_the_items_of_a_batch_may_be_written_in_another_order(shop):
+    item = {"inference_id": shop.infer(), "signal": "up", "user_id": "ann"}
+    first = {"items": [item, {"oops": 1}]}
+    again = {"items": [dict(reversed(item.items())), {"oops": 1}]}
+    answers = [
+        shop.post("feedback/batch/", sent, 200, Idempotency_Key="k") for sent in (first, again)
+    ]
+    assert answers[0] == answers[1]
+    assert answers[0]["created"] == 1
+
+
 def test_a_stored_answer_quotes_nobody(shop):
     canary = "ann.canary@example.org"
     items = [{"signal": canary}, {canary: 1, "signal": "up"}, up(shop.infer(), task=canary)]

@@ -116,6 +116,8 @@ def test_other_scripts_are_read_like_ascii_and_kept():
         *("password: ", "token=a1b2c3d4 ", "my ssn is ", "ssn 1", "born on ", "eyJaaaaaaaaaaaa."),
         *("-----BEGIN PRIVATE KEY-----", "1A1zP1eP5QGefi2DMPTfTL5SLmv7Divf ", "aa:bb:cc:dd:ee:f "),
         *("acme ", "\uff20", "\u0663 ", "1 a a a a road "),
+        *("\u3042", "\u30421", "%40a", "a%40b.", "user_411", "4111\n", "a@b.c-d", "a@\u3042."),
+        *("550e8400-e29b-41d4-a716-446655440000 ", "https://a.b/?cc=4111111111111111&"),
     ],
 )
 def test_a_hostile_text_takes_linear_time(piece):

@@ -1,3 +1,6 @@
+import random
+import uuid
+
 import pytest
 
 from privacy.redaction import Rules, redact
@@ -5,6 +8,7 @@ from privacy.redaction import Rules, redact
 REGIONS = Rules(regions=("US", "GB", "DE", "DK"))
 RANDOM = "q7Rk2Vx9Lm4Tz8Wb3Np6Yc1Hd5Jf0Sg7Qa"
 UUID = "550e8400-e29b-41d4-a716-446655440000"
+CARD = "4111111111111111"
 
 
 def test_it_works():
@@ -17,6 +21,14 @@ def test_it_works():
         ("Write to Ann.O'Neil+news@mail.example.co.uk.", "Write to [EMAIL]."),
         ("_bob@example.com_, mailto:eve@xn--bcher-kva.example", "[EMAIL]_, mailto:[EMAIL]"),
         ("https://a.example/?to=ann@example.com", "https://a.example/?to=[EMAIL]"),
+        ("ann@example.com-thanks ann@example.com2", "[EMAIL]-thanks [EMAIL]2"),
+        ("ann%40example.com?to=a%2Bb%40c.example&x", "[EMAIL]?to=[EMAIL]&x"),
+        (
+            "ann@example.com\u307e\u3067" + "\u3042" * 30,
+            "[EMAIL]\u307e\u3067" + "\u3042" * 30,
+        ),
+        ("\u3042" * 70 + "ann@example.com", "\u3042" * 70 + "[EMAIL]"),
+        ("\u0438\u0432\u0430\u043d@\u043f\u0440\u0438\u043c\u0435\u0440.\u0440\u0444", "[EMAIL]"),
         ("Pay 4111-1111-1111-1111 12/27", "Pay [CREDIT_CARD] 12/27"),
         ("378282246310005, 6011 1111 1111 1117", "[CREDIT_CARD], [CREDIT_CARD]"),
         ("3782 822463 10005", "[CREDIT_CARD]"),
@@ -39,6 +51,69 @@ def test_it_works():
     ],
 )
 def test_addresses_and_accounts_go(text, clean):
+    assert redact(text).value == clean
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        (f"\u5361\u53f7{CARD}\u3002", "\u5361\u53f7[CREDIT_CARD]\u3002"),
+        (
+            f"\u6211\u7684\u5361\u53f7\u662f{CARD}\u3067\u3059",
+            "\u6211\u7684\u5361\u53f7\u662f[CREDIT_CARD]\u3067\u3059",
+        ),
+        ("IBAN\u306fDE89370400440532013000\u3067\u3059", "IBAN\u306f[IBAN]\u3067\u3059"),
+        ("\u8eab\u4efd\u8bc1\u53f711010519491231002X", "\u8eab\u4efd\u8bc1\u53f7[NATIONAL_ID]"),
+        ("IP\u5730\u5740192.168.0.1\u3092", "IP\u5730\u5740[IP_ADDRESS]\u3092"),
+        ("\u7535\u8bdd13800138000\u8c22\u8c22", "\u7535\u8bdd[PHONE]\u8c22\u8c22"),
+        ("\u6211\u7684\u96fb\u8a71\u662f 02-2345-6789", "\u6211\u7684\u96fb\u8a71\u662f [PHONE]"),
+        ("\u0442\u0435\u043b. 8 916 123-45-67", "\u0442\u0435\u043b. [PHONE]"),
+        ("\u5bc6\u7801password: hunter2a", "\u5bc6\u7801password: [SECRET]"),
+        ("Tel4155552671 fax030/12345-67", "Tel[PHONE] fax[PHONE]"),
+        (
+            f"user_{CARD} mynumber{CARD}, VISA{CARD}",
+            "user_[CREDIT_CARD] mynumber[CREDIT_CARD], VISA[CREDIT_CARD]",
+        ),
+        ("https://x.example/?tel=+14155552671", "https://x.example/?tel=[PHONE]"),
+        ("https://x.example/?tel=%2B14155552671&a=1", "https://x.example/?tel=%2B[PHONE]&a=1"),
+        (f"https://x.example/?a=1&cc={CARD}", "https://x.example/?a=1&cc=[CREDIT_CARD]"),
+        (f"https://x.example/\n{CARD}", "https://x.example/\n[CREDIT_CARD]"),
+        ("4111\n1111\n1111\n1111\n12/27", "[CREDIT_CARD]\n12/27"),
+        ("4111\t1111\t1111\t1111, 4111_1111_1111_1111", "[CREDIT_CARD], [CREDIT_CARD]"),
+        ("4111 1111\r\n1111 1111", "[CREDIT_CARD]"),
+    ],
+)
+def test_numbers_go_that_touch_a_word_or_break(text, clean):
+    assert redact(text).value == clean
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"ORDER{CARD} order_{CARD} TXN{CARD} sku{CARD} my_ref_{CARD}",
+        f"https://x.example/{CARD}?id={CARD}&order={CARD}&hotel=4155552671",
+        "https://x.example/4111-1111-1111-1111",
+        "1a4111111111111111 4111111111111111ab call_5551234567 img_20240115123045",
+        "4111\t1111\t1111\t1111\t1111 4012\n4012\n4012\n4012",
+        "chrome113.0.48.1 \u8ba2\u5355\u53f74111111111111111 numpy@1.2.rc3",
+    ],
+)
+def test_parts_of_other_names_stay(text):
+    assert redact(text, REGIONS) == (text, {}, False)
+
+
+def test_uuids_stay():
+    drawn = random.Random(7)
+    rules = Rules(regions=("US", "DE", "FR"))
+    for number in range(100_000):
+        text = str(uuid.UUID(int=drawn.getrandbits(128), version=4))
+        text = f"Bob 2024 {text}, 12" if number % 10 == 0 else text
+        assert redact(text, rules) == (text, {}, False)
+
+
+def test_what_stands_beside_a_uuid_goes():
+    text = f"{UUID} {CARD} call 5550123 {UUID.upper()} {UUID}@example.com password: {UUID}"
+    clean = f"{UUID} [CREDIT_CARD] call [PHONE] {UUID.upper()} [EMAIL] password: [SECRET]"
     assert redact(text).value == clean
 
 
@@ -168,6 +243,7 @@ def test_crypto_addresses_go(address):
         "Password: required, your password is wrong, token: string, the secret is 42-year-old rum",
         "getHTTPResponseCode200ForUserIdentifierV2 and /usr/Lib/Python3/Site/Packages/Thing2",
         "0xdeadbeef 01-02-03-04-05-06",
+        "119999194912310021 is of no county",
         "12345678A is on page 12-34-5678, my ssn is wrong, born to run in 1975, 21 Jump Street",
         "The bus to 17151 2450 Crown stops here; deliver 67 boxes",
     ],

@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 import time
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,8 +48,8 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=8000)
         parser.add_argument(
             "--drain",
-            type=float,
-            default=0.0,
+            type=_seconds,
+            default=0,
             metavar="SECONDS",
             help="before the end, let /readyz answer 503 for so long, for load balancers to see",
         )
@@ -93,7 +93,7 @@ def stack(
     say: Callable[[str], None],
     log_pattern: str | None = None,
     is_guest: bool = False,
-    drain_seconds: float = 0.0,
+    drain_seconds: int = 0,
 ) -> Iterator[Stack]:
     """Run Emend inside the block; port 0 takes a free one. Raises `CannotRunError`.
 
@@ -123,7 +123,7 @@ def _supervised(
     services: list[Service],
     log_pattern: str | None,
     say: Callable[[str], None],
-    drain_seconds: float,
+    drain_seconds: int,
 ) -> Iterator[Supervisor]:
     supervisor = Supervisor(log_pattern=log_pattern)
     _stopping_file().unlink(missing_ok=True)
@@ -133,11 +133,13 @@ def _supervised(
         supervisor.wait_ready()
         yield supervisor
     finally:
-        say("Stopping.")
-        _stopping_file().touch()
-        time.sleep(drain_seconds)
-        supervisor.stop()
-        _stopping_file().unlink(missing_ok=True)
+        try:
+            say("Stopping.")
+            _stopping_file().touch()
+            time.sleep(drain_seconds)
+        finally:  # whatever keeps it from telling: a full disk, a terminal that is gone
+            supervisor.stop()
+            _stopping_file().unlink(missing_ok=True)
 
 
 def _stopping_file() -> Path:
@@ -227,6 +229,13 @@ def _services(host: str, port: int) -> Iterator[Service]:
     web += ["--workers", "2", "--blocking-threads", "4", "--respawn-failed-workers"]
     web += ["--workers-kill-timeout", "10", "config.wsgi:application"]
     yield Service("web", web, environment, is_ready=partial(_answers, host, port))
+
+
+def _seconds(text: str) -> int:
+    """Read an argument; up to an hour, for what is to end must end."""
+    if not (text.isdecimal() and int(text) <= 3600):
+        raise ArgumentTypeError("a whole number of seconds, at most 3600")
+    return int(text)
 
 
 def _reachable(host: str) -> str:
