@@ -24,7 +24,7 @@ from config.errors import Malformed, Unavailable
 from config.health import has_free_disk
 from feedback.models import Image
 from privacy import consent
-from privacy.models import ApiKey, Scope
+from privacy.access import Sender
 
 FOLDER = "images"
 MAX_PIXELS = 25_000_000  # to write a WebP of that size takes 500 MB
@@ -71,7 +71,7 @@ class Picture:
     difference_hash: int
 
 
-def store(*, key: ApiKey, user_id: str | None, data: bytes) -> Image:
+def store(*, sender: Sender, user_id: str | None, is_verified: bool, data: bytes) -> Image:
     """Store an uploaded picture and return its row.
 
     Raises Malformed for what is no PNG, JPEG or WebP, Unavailable, and OptedOut or NoConsent;
@@ -79,7 +79,7 @@ def store(*, key: ApiKey, user_id: str | None, data: bytes) -> Image:
     """
     if not has_free_disk():
         raise Unavailable
-    if key.scope == Scope.CAPTURE and user_id is None:
+    if user_id is None and not sender.is_trusted:
         # Without a person nobody's consent could be asked.
         raise malformed("/user_id", "A capture key says whose picture it sends.")
     if not _DECODERS.acquire(timeout=WAIT_SECONDS):
@@ -89,10 +89,10 @@ def store(*, key: ApiKey, user_id: str | None, data: bytes) -> Image:
     finally:
         _DECODERS.release()
     image = Image(
-        project=key.project,
-        api_key=key,
+        project=sender.project,
+        api_key=sender.key,
         user_id=user_id,
-        is_verified=key.scope == Scope.MANAGE,
+        is_verified=is_verified,
         sha256=hashlib.sha256(picture.data).hexdigest(),
         media_type=picture.media_type,
         width=picture.width,
@@ -100,7 +100,7 @@ def store(*, key: ApiKey, user_id: str | None, data: bytes) -> Image:
         difference_hash=picture.difference_hash,
     )
     with transaction.atomic():
-        consent.require(key.project, user_id)
+        consent.require(sender.project, user_id)
         image.save()
         storage.put(picture.data, FOLDER)  # last: a row that is refused leaves no file behind
     return image

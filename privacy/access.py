@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from dataclasses import dataclass
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -70,6 +71,20 @@ def check_user_id(user_id: str | None, pointer: str = "/user_id") -> None:
         raise Malformed(detail, errors=[Problem(pointer, "api.malformed", detail)])
 
 
+@dataclass(frozen=True)
+class Sender:
+    """Who brings something to the door: a product by one of its keys, or a command (no key)."""
+
+    project: Project
+    key: ApiKey | None = None
+    source: str = "user"
+
+    @property
+    def is_trusted(self) -> bool:
+        """Return whether what it says of a person is known to be that person's."""
+        return self.key is None or self.key.scope == Scope.MANAGE
+
+
 class KeyAuthentication(BaseAuthentication):
     """Read `Authorization: Bearer emd_...`; the key is `request.auth`."""
 
@@ -93,6 +108,10 @@ class KeyRequest(Request):
     """A request that KeyAuthentication let in."""
 
     auth: ApiKey
+
+
+def sender_of(request: KeyRequest) -> Sender:
+    return Sender(request.auth.project, request.auth)
 
 
 class AnyScope(BasePermission):

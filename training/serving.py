@@ -16,9 +16,9 @@ from feedback.models import ID_LENGTH, Inference, Task
 from feedback.normalise import content_hash
 from feedback.serializers import Body, Identifier
 from privacy import consent
+from privacy.access import Sender
 from privacy.errors import NoConsent, OptedOut
 from privacy.idempotency import fingerprint
-from privacy.models import ApiKey, Scope
 from training import runs
 from training.classifiers import LinearClassifier
 from training.errors import NoModel
@@ -100,7 +100,9 @@ def _classifier(weights_hash: str) -> LinearClassifier:
     return LinearClassifier.from_bytes(storage.get(weights_hash))
 
 
-def predict(*, key: ApiKey, task: Task, body: PredictBody, sent: object) -> Served:
+def predict(
+    *, sender: Sender, task: Task, body: PredictBody, is_verified: bool, sent: object
+) -> Served:
     """Answer an input and store the answer; raises Malformed, NoModel.
 
     The input is redacted first, so that the model sees what it was trained on.
@@ -114,17 +116,17 @@ def predict(*, key: ApiKey, task: Task, body: PredictBody, sent: object) -> Serv
     probabilities = dict(zip(classifier.labels, shares.tolist(), strict=True))
     output = max(probabilities, key=lambda label: probabilities[label])
     inference = Inference(
-        project=key.project,
+        project=sender.project,
         task=task,
-        api_key=key,
+        api_key=sender.key,
         user_id=body.user_id,
-        is_verified=key.scope == Scope.MANAGE,
+        is_verified=is_verified,
         session_id=clean_id(body.session_id, ID_LENGTH),
         input=input_,
         input_hash=content_hash(task.kind.identity(input_, output)),
         redactions=found.counts,
         is_sensitive=found.is_sensitive,
-        fingerprint=fingerprint(key.project, sent),
+        fingerprint=fingerprint(sender.project, sent),
         output=output,
         confidence=probabilities[output],
         probabilities={k: p for k, p in probabilities.items() if p >= LEAST_PROBABILITY},

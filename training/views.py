@@ -19,7 +19,7 @@ from feedback.imports import import_examples
 from feedback.serializers import Slug
 from feedback.views.reading import feedback_of
 from feedback.views.tasks import named_task, task_of
-from privacy.access import KeyRequest
+from privacy.access import KeyRequest, sender_of
 from privacy.models import Project
 from training import datasets, lineage, rollouts, runs, serving
 from training.errors import DatasetExists, FormatUnsuitable
@@ -259,7 +259,8 @@ class PredictView(APIView):
     @documented(body=PredictBody, answer="The served model's answer.", refusals=(409,))
     def post(self, request: KeyRequest, slug: Slug) -> Response:
         served = serving.predict(
-            key=request.auth,
+            sender=sender_of(request),
+            is_verified=sender_of(request).is_trusted,
             task=task_of(request, slug),
             body=read(request.data, PredictBody),
             sent=request.data,

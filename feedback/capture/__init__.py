@@ -7,7 +7,7 @@ thousand: look up, judge in memory, store; three statements at most.
 
 import hmac
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from django.db import IntegrityError, OperationalError, connection, transaction
@@ -15,8 +15,7 @@ from psycopg.errors import DeadlockDetected
 
 from config.errors import EmendError, IdConflict, Unavailable
 from config.health import has_free_disk
-from config.json import JSON
-from feedback.capture.drafts import Door, Draft
+from feedback.capture.drafts import Door, Draft, Sent
 from feedback.capture.judging import judge_all
 from feedback.capture.lookups import Wanted, look
 from feedback.capture.rows import InferenceRow, bytea, store
@@ -29,14 +28,12 @@ from feedback.serializers import (
     Receipt,
     receipt_of,
 )
+from privacy.access import Sender
 from privacy.idempotency import fingerprint
-from privacy.models import ApiKey
 
 Result = TypeVar("Result")
 Body = TypeVar("Body", InferenceBody, FeedbackBody)
 Row = TypeVar("Row", InferenceRow, Draft)
-# A body, and the JSON that it was read from, by which sameness is told.
-Sent: TypeAlias = tuple[Body, JSON]
 ATTEMPTS = 5
 
 
@@ -54,12 +51,12 @@ class Repeat(NamedTuple):
     id: UUID
 
 
-def capture_inferences(*, key: ApiKey, sent: Sequence[Sent[InferenceBody]]) -> list[Any]:
+def capture_inferences(*, sender: Sender, sent: Sequence[Sent[InferenceBody]]) -> list[Any]:
     """Store outputs of models; return for each, in order, a Kept or the EmendError that refused it.
 
     Raises Unavailable; then nothing is stored.
     """
-    bodies = [body for body, _ in sent]
+    bodies = [item.body for item in sent]
     wanted = Wanted(
         images=_images(body.output for body in bodies),
         inferences={body.parent_inference for body in bodies if body.parent_inference},
@@ -68,8 +65,8 @@ def capture_inferences(*, key: ApiKey, sent: Sequence[Sent[InferenceBody]]) -> l
     )
 
     def attempt() -> list[Any]:
-        door = Door(key, look(key, "feedback_inference", wanted))
-        results = [_enter(door, *item, door.draft_inference) for item in sent]
+        door = Door(sender, look(sender, "feedback_inference", wanted))
+        results = [_enter(door, item, door.draft_inference) for item in sent]
         rows = [result for result in results if isinstance(result, InferenceRow)]
         stored = store(rows, known_people=door.known.people)
 
@@ -78,18 +75,18 @@ def capture_inferences(*, key: ApiKey, sent: Sequence[Sent[InferenceBody]]) -> l
             receipt = InferenceReceipt(id=row.id, task=slug, created_at=stored[row.id].created_at)
             return Kept(receipt, [], is_new=True)
 
-        return _answers(key, results, kept, Inference)
+        return _answers(sender, results, kept, Inference)
 
     return _until_stored(attempt)
 
 
-def capture_feedback(*, key: ApiKey, sent: Sequence[Sent[FeedbackBody]]) -> list[Any]:
+def capture_feedback(*, sender: Sender, sent: Sequence[Sent[FeedbackBody]]) -> list[Any]:
     """Judge and store acts; return for each, in order, a Kept or the EmendError that refused it.
 
     What validation refuses is stored too, with the status `rejected`. Raises Unavailable; then
     nothing is stored.
     """
-    bodies = [body for body, _ in sent]
+    bodies = [item.body for item in sent]
     wanted = Wanted(
         acts={(b.inference_id, b.user_id) for b in bodies if b.inference_id and b.user_id},
         images=_images(value for body in bodies for value in (body.output, body.corrected)),
@@ -99,8 +96,8 @@ def capture_feedback(*, key: ApiKey, sent: Sequence[Sent[FeedbackBody]]) -> list
     )
 
     def attempt() -> list[Any]:
-        door = Door(key, look(key, "feedback", wanted))
-        results = [_enter(door, *item, door.draft_feedback) for item in sent]
+        door = Door(sender, look(sender, "feedback", wanted))
+        results = [_enter(door, item, door.draft_feedback) for item in sent]
         drafts = [result for result in results if isinstance(result, Draft)]
         judge_all(drafts, door.known)
         for position, draft in enumerate(drafts):
@@ -123,7 +120,7 @@ def capture_feedback(*, key: ApiKey, sent: Sequence[Sent[FeedbackBody]]) -> list
             )
             return Kept(receipt, row.rejections, is_new=True)
 
-        return _answers(key, results, kept, Feedback)
+        return _answers(sender, results, kept, Feedback)
 
     return _until_stored(attempt)
 
@@ -148,16 +145,17 @@ def _named(bodies: Sequence[Body]) -> dict[str, Any]:
 
 
 def _enter(
-    door: Door, body: Body, document: JSON, draft: Callable[[Body, bytes], Row]
+    door: Door, item: Sent[Body], draft: Callable[[Sent[Body], bytes], Row]
 ) -> Row | Repeat | EmendError:
     """Draft one body, unless its id is known from before or from this very request."""
-    print_ = fingerprint(door.key.project, document)
+    body = item.body
+    print_ = fingerprint(door.sender.project, item.document)
     known = door.known.ids.get(body.id) if body.id else None
     if body.id is not None and known is not None:
         is_same = hmac.compare_digest(known, bytea(print_))
         return Repeat(body.id) if is_same else IdConflict()
     try:
-        row = draft(body, print_)
+        row = draft(item, print_)
     except EmendError as error:
         return error
     if body.id is not None:
@@ -166,7 +164,7 @@ def _enter(
 
 
 def _answers(
-    key: ApiKey,
+    sender: Sender,
     results: Sequence[Any],
     kept: Callable[[Any], Kept],
     model: type[Inference] | type[Feedback],
@@ -176,7 +174,7 @@ def _answers(
     rows = {}
     if ids:
         related = ["task"] if model is Inference else ["task", "inference"]
-        known = model._default_manager.filter(project=key.project, uuid__in=ids)
+        known = model._default_manager.filter(project=sender.project, uuid__in=ids)
         rows = {row.uuid: row for row in known.select_related(*related)}
 
     def answer(result: Any) -> Kept | EmendError:

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import uuid4
 
 import msgspec
@@ -11,6 +11,7 @@ from django.conf import settings
 from msgspec import UNSET
 
 from config.api import malformed
+from config.json import JSON
 from feedback.capture.cleaning import (
     check_input,
     check_output,
@@ -25,10 +26,20 @@ from feedback.models import ID_LENGTH, Task
 from feedback.normalise import content_hash
 from feedback.serializers import FeedbackBody, InferenceBody, SentBody
 from privacy import consent
-from privacy.models import ApiKey, ConsentDefault, Scope
+from privacy.access import Sender
+from privacy.models import ConsentDefault
 
+Body = TypeVar("Body", bound=SentBody)
 LATEST_YEAR = 9998  # PostgreSQL knows years after 9999, Python does not
 MODEL_VERSION_LENGTH = 200
+
+
+class Sent(NamedTuple, Generic[Body]):
+    """A body, the JSON that it was read from, and whether it is known to be that person's."""
+
+    body: Body
+    document: JSON
+    is_verified: bool
 
 
 class Act(NamedTuple):
@@ -61,15 +72,16 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Whose key opens it, and what the database knows of what comes in."""
+    """Who brings what comes in, and what the database knows of it."""
 
-    key: ApiKey
+    sender: Sender
     known: Known
 
-    def draft_inference(self, body: InferenceBody, print_: bytes) -> InferenceRow:
+    def draft_inference(self, item: Sent[InferenceBody], print_: bytes) -> InferenceRow:
         """Check and redact one output of a model; raise Malformed, OptedOut or NoConsent."""
+        body = item.body
         self._welcome(body)
-        row = self._inference(body, self._task(body.task), print_, body.metadata)
+        row = self._inference(item, self._task(body.task), print_, body.metadata)
         row.confidence = body.confidence
         if body.target is not None:
             row.target_type = body.target.type
@@ -81,13 +93,14 @@ class Door:
             row.parent_id = parent.number
         return row
 
-    def draft_feedback(self, body: FeedbackBody, print_: bytes) -> Draft:
+    def draft_feedback(self, item: Sent[FeedbackBody], print_: bytes) -> Draft:
         """Check and redact one act; raise Malformed, OptedOut or NoConsent."""
+        body = item.body
         _check_subject(body)
         self._welcome(body)
         if body.inference_id is None:
             task = self._task(body.task or "")
-            made = self._inference(body, task, b"")  # the metadata is the feedback's
+            made = self._inference(item, task, b"")  # the metadata is the feedback's
             seen = SeenInference(
                 id=made.id,
                 task_id=task.pk,
@@ -104,21 +117,22 @@ class Door:
         if body.correction_type is not None and body.correction_type not in task.correction_types:
             detail = f"The task has no correction type {body.correction_type!r}."
             raise malformed("/correction_type", detail, "feedback.unknown_correction_type")
-        return self._act(body, print_, task, seen, made)
+        return self._act(item, print_, task, seen, made)
 
     def _act(
         self,
-        body: FeedbackBody,
+        item: Sent[FeedbackBody],
         print_: bytes,
         task: Task,
         seen: SeenInference,
         made: InferenceRow | None,
     ) -> Draft:
+        body = item.body
         sent = None if body.corrected is UNSET else body.corrected
         found = clean(task, sent, body.comment, body.metadata)
         comment, metadata = found.others
         row = FeedbackRow(
-            **self._common(body, task, print_),
+            **self._common(item, task, print_),
             metadata=metadata,
             redactions=found.counts,
             input_hash=seen.input_hash,
@@ -136,7 +150,7 @@ class Door:
             task,
             seen,
             made,
-            act_of(self.key, body),
+            _act_of(self.sender, item),
             is_sensitive=found.is_sensitive or seen.is_sensitive,
             is_change_redacted=found.output != sent and found.output == seen.output,
         )
@@ -148,15 +162,16 @@ class Door:
         return task
 
     def _inference(
-        self, body: Any, task: Task, print_: bytes, metadata: Any = None
+        self, item: Sent[Any], task: Task, print_: bytes, metadata: Any = None
     ) -> InferenceRow:
+        body = item.body
         check_input(task, body.input)
         check_output(task, body.input, body.output, self.known.images)
         version = getattr(body, "model_version", "")
         found = clean(task, body.output, body.input, metadata or {}, version)
         input_, clean_metadata, clean_version = found.others
         return InferenceRow(
-            **self._common(body, task, print_) | ({} if print_ else {"id": uuid4()}),
+            **self._common(item, task, print_) | ({} if print_ else {"id": uuid4()}),
             metadata=clean_metadata,
             redactions=found.counts,
             input_hash=bytea(content_hash(task.kind.identity(input_, found.output))),
@@ -166,14 +181,15 @@ class Door:
             model_version=clean_version[:MODEL_VERSION_LENGTH],
         )
 
-    def _common(self, body: SentBody, task: Task, print_: bytes) -> dict[str, Any]:
+    def _common(self, item: Sent[Any], task: Task, print_: bytes) -> dict[str, Any]:
+        body = item.body
         return {
             "id": body.id or uuid4(),
-            "project_id": self.key.project_id,
+            "project_id": self.sender.project.pk,
             "task_id": task.pk,
-            "api_key_id": self.key.pk,
+            "api_key_id": self.sender.key and self.sender.key.pk,
             "user_id": body.user_id,
-            "is_verified": is_verified(self.key),
+            "is_verified": item.is_verified,
             "session_id": clean_id(body.session_id, ID_LENGTH),
             "fingerprint": bytea(print_),
             "occurred_at": body.occurred_at,
@@ -181,7 +197,7 @@ class Door:
 
     def _welcome(self, body: SentBody) -> None:
         """Refuse whom nobody asked, who said no, and times that could not be read back."""
-        if body.user_id is None and not is_verified(self.key):
+        if body.user_id is None and not self.sender.is_trusted:
             raise malformed("/user_id", "A capture key says whose act it sends.")
         if body.user_id is not None:
             said = self.known.people.get(body.user_id)
@@ -191,21 +207,17 @@ class Door:
             raise malformed("/occurred_at", f"Between the years 1970 and {LATEST_YEAR}.")
 
 
-def is_verified(key: ApiKey) -> bool:
-    """Return whether what the key says of a person is known to be that person's."""
-    return bool(key.scope == Scope.MANAGE)
-
-
-def act_of(key: ApiKey, body: FeedbackBody) -> Act | None:
+def _act_of(sender: Sender, item: Sent[FeedbackBody]) -> Act | None:
     """Return what a body says; None where nobody is named, or the inference comes with it.
 
     What anybody may send in a person's name is not what that person says.
     """
+    body = item.body
     if body.user_id is None or body.inference_id is None:
         return None
     corrected = None if body.corrected is UNSET else body.corrected
     said = [body.signal, corrected, body.comment, body.correction_type]
-    whose = [key.project_id, is_verified(key), body.user_id, body.inference_id]
+    whose = [sender.project.pk, item.is_verified, body.user_id, body.inference_id]
     canonical = msgspec.json.encode([*whose, *said], order="sorted")
     digest = hmac.digest(settings.SECRET_KEY.encode(), canonical, "sha256")
     return Act(f"{body.inference_id} {body.user_id}", bytea(digest[:16]))

@@ -10,7 +10,7 @@ import msgspec
 from config.database import fetch
 from config.errors import Unauthenticated
 from feedback.models import Task
-from privacy.models import ApiKey
+from privacy.access import Sender
 
 Table: TypeAlias = Literal["feedback", "feedback_inference"]
 
@@ -86,9 +86,11 @@ WITH seen AS (
 )
 SELECT json_build_object(
     'consent_default', (
-        SELECT project.consent_default FROM privacy_apikey AS key
-        JOIN privacy_project AS project ON project.id = key.project_id
-        WHERE key.id = %(key)s::bigint AND (key.expires_at IS NULL OR key.expires_at > now())
+        SELECT project.consent_default FROM privacy_project AS project
+        LEFT JOIN privacy_apikey AS key ON key.id = %(key)s::bigint
+        WHERE project.id = %(project)s::bigint
+            AND (key.id IS NOT NULL) = (%(key)s::bigint IS NOT NULL)
+            AND (key.expires_at IS NULL OR key.expires_at > now())
             AND (key.revoked_at IS NULL OR key.revoked_at > now())
     ),
     'ids', (
@@ -127,15 +129,15 @@ SELECT json_build_object(
 """
 
 
-def look(key: ApiKey, table: Table, wanted: Wanted) -> Known:
+def look(sender: Sender, table: Table, wanted: Wanted) -> Known:
     """Look up all that a request names, in one statement; other projects' rows are not there.
 
     Raises Unauthenticated if the key has been revoked, or has expired.
     """
     acts = list(wanted.acts)
     parameters = {
-        "key": key.pk,
-        "project": key.project_id,
+        "key": sender.key and sender.key.pk,
+        "project": sender.project.pk,
         "ids": _array(wanted.ids),
         "acted": _array(inference for inference, _ in acts),
         "actors": _array(person for _, person in acts),

@@ -20,7 +20,7 @@ class CapturedRow(msgspec.Struct, kw_only=True):
     id: UUID
     project_id: int
     task_id: int
-    api_key_id: int
+    api_key_id: int | None
     user_id: str | None
     is_verified: bool
     session_id: str

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 import msgspec
 from django.http import HttpResponse
@@ -21,7 +21,8 @@ from config.api import (
 )
 from config.errors import EmendError, Problem
 from config.schema import documented
-from feedback.capture import Kept, Sent, capture_feedback, capture_inferences
+from feedback.capture import Kept, capture_feedback, capture_inferences
+from feedback.capture.drafts import Sent
 from feedback.errors import Rejected
 from feedback.models import Status
 from feedback.serializers import (
@@ -33,12 +34,13 @@ from feedback.serializers import (
     feedback_document,
 )
 from feedback.views.reading import Filters, filtered
-from privacy.access import AnyScope, KeyRequest, require_usable
+from privacy.access import AnyScope, KeyRequest, require_usable, sender_of
 from privacy.idempotency import Answer, answer_once
 from privacy.models import Scope
 from privacy.redaction import redact
 
-# An item of a batch as it was read: its body and JSON, or what is wrong with it.
+# An item of a batch as it was read, or what is wrong with it.
+Body = TypeVar("Body", InferenceBody, FeedbackBody)
 Reading: TypeAlias = Sent[FeedbackBody] | EmendError
 
 
@@ -56,8 +58,8 @@ class InferencesView(APIView):
     )
     def post(self, request: KeyRequest) -> HttpResponse:
         def answer() -> Answer:
-            sent = (read(request.data, InferenceBody), request.data)
-            return _answer(capture_inferences(key=request.auth, sent=[sent])[0])
+            sent = sent_by(request, read(request.data, InferenceBody), request.data)
+            return _answer(capture_inferences(sender=sender_of(request), sent=[sent])[0])
 
         return answered_once(request, request.data, answer)
 
@@ -79,8 +81,8 @@ class FeedbackListView(APIView):
     )
     def post(self, request: KeyRequest) -> HttpResponse:
         def answer() -> Answer:
-            sent = (read(request.data, FeedbackBody), request.data)
-            return _answer(capture_feedback(key=request.auth, sent=[sent])[0])
+            sent = sent_by(request, read(request.data, FeedbackBody), request.data)
+            return _answer(capture_feedback(sender=sender_of(request), sent=[sent])[0])
 
         return answered_once(request, request.data, answer)
 
@@ -109,15 +111,15 @@ class FeedbackBatchView(APIView):
         items = cast("list[bytes]", request.data)
         if not items:
             raise malformed("/items", "At least one item.")
-        readings = [_read_item(item) for item in items]
+        readings = [_read_item(request, item) for item in items]
         pairs = zip(items, readings, strict=True)
-        body = [raw if isinstance(item, EmendError) else item[1] for raw, item in pairs]
+        body = [raw if isinstance(item, EmendError) else item.document for raw, item in pairs]
         return answered_once(request, body, lambda: _answer_batch(request, readings))
 
 
 def _answer_batch(request: KeyRequest, readings: Sequence[Reading]) -> Answer:
     sent = [reading for reading in readings if not isinstance(reading, EmendError)]
-    captured = iter(capture_feedback(key=request.auth, sent=sent))
+    captured = iter(capture_feedback(sender=sender_of(request), sent=sent))
     results = [
         _result(reading if isinstance(reading, EmendError) else next(captured))
         for reading in readings
@@ -136,10 +138,14 @@ def _answer_batch(request: KeyRequest, readings: Sequence[Reading]) -> Answer:
     )
 
 
-def _read_item(raw: bytes) -> Reading:
+def sent_by(request: KeyRequest, body: Body, document: json.JSON) -> Sent[Body]:
+    return Sent(body, document, sender_of(request).is_trusted)
+
+
+def _read_item(request: KeyRequest, raw: bytes) -> Reading:
     try:
         document = json.loads(raw)
-        return read(document, FeedbackBody), document
+        return sent_by(request, read(document, FeedbackBody), document)
     except json.Malformed as problem:
         return malformed(problem.pointer, problem.detail)
     except EmendError as error:

@@ -20,7 +20,7 @@ from feedback import images
 from feedback.models import Image
 from feedback.serializers import Body, Identifier
 from feedback.views.capture import answered_once
-from privacy.access import AnyScope, KeyRequest
+from privacy.access import AnyScope, KeyRequest, sender_of
 from privacy.idempotency import Answer
 from privacy.models import Scope
 
@@ -85,7 +85,13 @@ class ImagesView(APIView):
         upload = read(dict(request.data), Upload)
 
         def answer() -> Answer:
-            image = images.store(key=request.auth, user_id=upload.user_id or None, data=upload.file)
+            sender = sender_of(request)
+            image = images.store(
+                sender=sender,
+                user_id=upload.user_id or None,
+                is_verified=sender.is_trusted,
+                data=upload.file,
+            )
             return Answer(201, _receipt(image))
 
         return answered_once(request, request.data, answer)

@@ -8,10 +8,11 @@ from django.utils import timezone
 from msgspec import UNSET
 
 from feedback import capture, imports, processing
+from feedback.capture.drafts import Sent
 from feedback.models import Feedback, Inference, Task
 from feedback.normalise import content_hash, split_of
 from feedback.serializers import FeedbackBody, InferenceBody
-from privacy.access import create_key, find_key
+from privacy.access import Sender, create_key, find_key
 from privacy.models import Project
 from training import datasets, runs, tasks
 from training.evaluation import Case
@@ -72,7 +73,8 @@ class Product:
         return Feedback.objects.get(uuid=self._enter(capture.capture_feedback, body, key))
 
     def _enter(self, door, body, key):
-        (outcome,) = door(key=key or self.key, sent=[(body, None)])
+        sender = Sender(self.project, key or self.key)
+        (outcome,) = door(sender=sender, sent=[Sent(body, None, sender.is_trusted)])
         assert isinstance(outcome, capture.Kept), outcome
         return outcome.receipt.id
 

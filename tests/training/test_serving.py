@@ -9,6 +9,7 @@ from config import storage
 from config.errors import FileDamaged, Malformed
 from feedback.models import Inference
 from privacy import consent
+from privacy.access import Sender
 from tests.training.builders import Product
 from training import rollouts, serving
 from training.errors import NoModel
@@ -30,7 +31,9 @@ def shop(product):
 
 def ask(product, text="the bread was good", **body):
     sent = {"input": text} | body
-    return serving.predict(key=product.key, task=product.task, body=PredictBody(**sent), sent=sent)
+    sender = Sender(product.project, product.key)
+    body = PredictBody(**sent)
+    return serving.predict(sender=sender, task=product.task, body=body, is_verified=True, sent=sent)
 
 
 def test_it_works(shop):
