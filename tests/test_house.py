@@ -3,6 +3,7 @@
 import ast
 import importlib
 import re
+import tokenize
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -42,11 +43,27 @@ FUNCTIONS = [
 ]
 # These need an extra: they are reached by a dotted path in the settings, where it is installed.
 EXTRAS = {"privacy/redaction/presidio.py"}
+WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+NO_CODE = {
+    *(tokenize.ENCODING, tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT),
+    *(tokenize.DEDENT, tokenize.ENDMARKER),
+}
 DEEPER = (ast.If, ast.For, ast.While, ast.With, ast.Try)
 
 
 def lines_of(path):
     return len(path.read_text().splitlines())
+
+
+def code_lines_of(path):
+    """Count the lines that hold code: no blank lines, comments and docstrings."""
+    with path.open("rb") as file:
+        tokens = [token for token in tokenize.tokenize(file.readline) if token.type not in NO_CODE]
+    lines = {n for token in tokens for n in range(token.start[0], token.end[0] + 1)}
+    for node in ast.walk(TREES[path]):
+        if isinstance(node, WITH_DOCSTRING) and ast.get_docstring(node) is not None:
+            lines -= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    return len(lines)
 
 
 def length_of(function):
@@ -75,8 +92,8 @@ def test_files_stay_small():
 
 
 def test_the_apps_stay_small():
-    sizes = [lines_of(path) for path in SOURCES if path.relative_to(HOUSE).parts[0] in APPS]
-    assert sum(sizes) < 15_000
+    sizes = [code_lines_of(path) for path in SOURCES if path.relative_to(HOUSE).parts[0] in APPS]
+    assert 8_000 < sum(sizes) < 15_000
 
 
 def test_functions_stay_small():
