@@ -295,6 +295,30 @@ class Claim(models.Model):
     lease_until = models.DateTimeField()
 
 
+class DeadLetter(models.Model):
+    """A message of a stream that could not be stored as feedback, and why; redacted."""
+
+    topic = models.CharField(max_length=249)
+    partition = models.PositiveIntegerField()
+    offset = models.PositiveBigIntegerField()
+    source = models.CharField(max_length=500, default="")
+    event_id = models.CharField(max_length=500, default="")
+    code = models.CharField(max_length=100)
+    detail = models.CharField(max_length=500)
+    content = models.TextField(default="", help_text="The beginning of the message, redacted.")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["topic", "partition", "offset"], name="one_dead_letter_an_offset"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+
 class Decision(models.TextChoices):
     ACCEPT = "accept"
     REJECT = "reject"

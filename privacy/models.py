@@ -26,6 +26,11 @@ class ConsentDefault(models.TextChoices):
     WITHHELD = "withheld", "Withheld unless granted"
 
 
+class IdentityMode(models.TextChoices):
+    OBSERVE = "observe", "Store what comes without a token as not verified"
+    ENFORCE = "enforce", "Refuse what comes without a token"
+
+
 class Project(models.Model):
     """One product; nobody sees another project's data."""
 
@@ -37,11 +42,29 @@ class Project(models.Model):
         default=ConsentDefault.GRANTED,
         help_text="What counts for a person who has said nothing.",
     )
+    identity_mode = models.CharField(
+        max_length=10,
+        choices=IdentityMode,
+        default=IdentityMode.OBSERVE,
+        help_text="What happens to acts that a capture key brings without a user's token.",
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     history = HistoricalRecords()
 
     def __str__(self) -> str:
         return self.slug
+
+
+class IdentitySecret(models.Model):
+    """What a project's server signs user tokens with.
+
+    Only the nonce is kept; the secret follows from it and SECRET_KEY.
+    """
+
+    project = models.ForeignKey(Project, models.PROTECT, related_name="identity_secrets")
+    nonce = models.BinaryField(max_length=32, editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
 
 
 class ApiKey(models.Model):
@@ -52,11 +75,18 @@ class ApiKey(models.Model):
     scope = models.CharField(max_length=10, choices=Scope)
     prefix = models.CharField(max_length=24, unique=True, editable=False)
     digest = models.BinaryField(max_length=32, editable=False)
+    # What the key was before its last rotation, and until when that still opens the door.
+    previous_prefix = models.CharField(max_length=24, unique=True, null=True, editable=False)
+    previous_digest = models.BinaryField(max_length=32, null=True, editable=False)
+    previous_until = models.DateTimeField(null=True, editable=False)
     origins = ArrayField(
         models.CharField(max_length=200),
         default=list,
         blank=True,
         help_text="Origins of pages that may use this key; empty: any.",
+    )
+    limits = models.JSONField(
+        default=dict, blank=True, help_text="In place of the defaults; see docs/operations.md."
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
