@@ -76,7 +76,7 @@ class ApiKey(models.Model):
     prefix = models.CharField(max_length=24, unique=True, editable=False)
     digest = models.BinaryField(max_length=32, editable=False)
     # What the key was before its last rotation, and until when that still opens the door.
-    previous_prefix = models.CharField(max_length=24, unique=True, null=True, editable=False)
+    previous_prefix = models.CharField(max_length=24, unique=True, null=True, editable=False)  # noqa: DJ001
     previous_digest = models.BinaryField(max_length=32, null=True, editable=False)
     previous_until = models.DateTimeField(null=True, editable=False)
     origins = ArrayField(
