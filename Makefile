@@ -8,13 +8,14 @@ TORCH := torch==2.13.0
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-generative demo up test lint format types arch bench check
+.PHONY: help setup setup-dev setup-kafka setup-generative demo up test lint format types arch bench check
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
 
 setup: $(VENV)/base.stamp ## install what the server needs
 setup-dev: $(VENV)/dev.stamp ## install what tests and checks need as well
+setup-kafka: $(VENV)/kafka.stamp ## install the client of Kafka as well
 setup-generative: $(VENV)/generative.stamp ## install the trainers of text and image models as well
 
 demo: setup ## watch corrections become a better model (ARGS="--seed 7" passes options)
@@ -71,9 +72,13 @@ $(VENV)/base.stamp: requirements/base.txt | $(VENV)/torch.stamp
 	$(PIP) -r requirements/base.txt
 	@touch $@
 
-$(VENV)/dev.stamp: requirements/dev.txt requirements/base.txt | $(VENV)/torch.stamp
+$(VENV)/dev.stamp: requirements/dev.txt requirements/base.txt requirements/kafka.txt | $(VENV)/torch.stamp
 	$(PIP) -r requirements/dev.txt
 	@touch $@ $(VENV)/base.stamp
+
+$(VENV)/kafka.stamp: requirements/kafka.txt | $(VENV)/base.stamp
+	$(PIP) -r requirements/kafka.txt
+	@touch $@
 
 $(VENV)/generative.stamp: requirements/generative.txt | $(VENV)/base.stamp
 	$(PIP) -r requirements/generative.txt

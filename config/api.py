@@ -163,7 +163,9 @@ PROBLEM_TYPE = "application/problem+json"
 
 
 def _headers(error: errors.EmendError) -> dict[str, str]:
-    comes_again = isinstance(error, errors.Unavailable | errors.Throttled)
+    if isinstance(error, errors.Throttled):
+        return {"Retry-After": str(error.retry_after_seconds)}
+    comes_again = isinstance(error, errors.Unavailable)
     return {"Retry-After": str(RETRY_AFTER_SECONDS)} if comes_again else {}
 
 

@@ -53,6 +53,11 @@ BEAT_SCHEDULE = {
         "schedule": 5.0,
         "options": {"queue": "train"},
     },
+    "score-contributors": {
+        "task": "training.score_contributors",
+        "schedule": 5.0,
+        "options": {"queue": "train"},
+    },
     "advance-rollouts": {
         "task": "training.advance_rollouts",
         "schedule": 5.0,

@@ -93,9 +93,15 @@ class IdempotencyMismatch(EmendError):
 
 
 class Throttled(EmendError):
+    """A limit is reached; after `retry_after_seconds` the same request would pass."""
+
     code = "api.throttled"
     status = 429
     title = "Too many requests"
+
+    def __init__(self, detail: str = "", *, retry_after_seconds: int = 1) -> None:
+        super().__init__(detail)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class InternalError(EmendError):

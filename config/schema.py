@@ -102,7 +102,7 @@ def documented(
     if is_answered_once:
         refusals += (409, 422)
     given = gives if isinstance(gives, dict) else {200: gives}
-    codes = {400, 401, 403, 404, 503, *refusals, *((411, 413, 415) if body else ())}
+    codes = {400, 401, 403, 404, 429, 503, *refusals, *((411, 413, 415) if body else ())}
     responses: dict[Any, Any] = {
         (code, "application/problem+json"): OpenApiResponse(PROBLEM, description="Refused")
         for code in codes
@@ -111,7 +111,7 @@ def documented(
         responses |= _answers(status, shape, answer)
     parameters = [
         OpenApiParameter("WWW-Authenticate", str, "header", required=True, response=[401]),
-        OpenApiParameter("Retry-After", int, "header", required=True, response=[503]),
+        OpenApiParameter("Retry-After", int, "header", required=True, response=[429, 503]),
     ]
     if query is not None:
         parameters += _query_parameters(query)

@@ -68,6 +68,13 @@ CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 25
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
 
+# --- Kafka: events of products (`consume_kafka`); nothing of it is needed where they use HTTP ---
+KAFKA_BOOTSTRAP_SERVERS: str = env.str("KAFKA_BOOTSTRAP_SERVERS", default="")
+KAFKA_TOPIC: str = env.str("KAFKA_TOPIC", default="emend")
+KAFKA_GROUP: str = env.str("KAFKA_GROUP", default="emend")
+KAFKA_PROJECT: str = env.str("KAFKA_PROJECT", default="default")
+KAFKA_OPTIONS: dict[str, object] = env.json("KAFKA_OPTIONS", default={})
+
 # --- Django ------------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "config",
@@ -89,6 +96,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "config.security.content_security_policy",
+    "config.security.cross_origin",
     "config.security.length_required",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -107,6 +115,7 @@ API_MIDDLEWARE = [
     in {
         "django.middleware.security.SecurityMiddleware",
         "config.security.content_security_policy",
+        "config.security.cross_origin",
         "config.security.length_required",
         "django.middleware.common.CommonMiddleware",
     }
@@ -192,6 +201,11 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "SCHEMA_PATH_PREFIX": r"/api/v1",
 }
+
+# How many processes serve the web: where Redis is away each has its part of every limit.
+WEB_PROCESSES: int = env.int("WEB_PROCESSES", default=2)
+# How many proxies in front write X-Forwarded-For; none: it is not believed.
+TRUSTED_PROXIES: int = env.int("TRUSTED_PROXIES", default=0)
 
 # A function that finds names and addresses in a text, by its dotted path; empty: none.
 REDACTION_DETECTOR: str = env.str("REDACTION_DETECTOR", default="")

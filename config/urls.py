@@ -9,6 +9,7 @@ import feedback.urls
 import privacy.urls
 import training.urls
 from config.health import healthz, readyz
+from privacy.login import login
 
 urlpatterns = [
     # First what is asked most.
@@ -16,6 +17,7 @@ urlpatterns = [
     path("api/v1/", include(privacy.urls)),
     path("api/v1/", include(training.urls)),
     path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/login/", login),  # before the admin's own, which has no limit
     path("admin/", admin.site.urls),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),

@@ -38,6 +38,16 @@ class Task(models.Model):
         null=True, editable=False, help_text="99.5% of this task's corrections change less."
     )
     measured_at = models.DateTimeField(null=True, editable=False)
+    approving_ratio = models.FloatField(
+        null=True, editable=False, help_text="How often honest people say that an answer is right."
+    )
+    disagreeing_ratio = models.FloatField(
+        null=True, editable=False, help_text="How often honest people say that it is wrong."
+    )
+    silence_estimate = models.FloatField(
+        null=True, editable=False, help_text="What silence weighs by the audited answers."
+    )
+    scored_at = models.DateTimeField(null=True, editable=False)
     retrain_every_hours = models.PositiveIntegerField(
         null=True, blank=True, help_text="Retrain this often; empty: not by time."
     )
@@ -47,7 +57,10 @@ class Task(models.Model):
     next_retrain_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     history = HistoricalRecords(
-        excluded_fields=["next_retrain_at", "weekly_users", "rewrite_distance", "measured_at"]
+        excluded_fields=[
+            *("next_retrain_at", "weekly_users", "rewrite_distance", "measured_at", "scored_at"),
+            *("approving_ratio", "disagreeing_ratio", "silence_estimate"),
+        ]
     )
 
     objects = TaskQuerySet.as_manager()
@@ -71,6 +84,12 @@ class Task(models.Model):
     @property
     def kind(self) -> Modality:
         return MODALITIES[self.modality]
+
+    @property
+    def silence_weight(self) -> float:
+        """What an answer nobody reacted to weighs: as set, else as audits found, else nothing."""
+        fixed = self.options.silence_weight
+        return fixed if fixed is not None else self.silence_estimate or 0.0
 
 
 class Captured(models.Model):
@@ -295,6 +314,73 @@ class Claim(models.Model):
     lease_until = models.DateTimeField()
 
 
+class Standing(models.TextChoices):
+    PROBATION = "probation", "on probation: too few acts to judge by"
+    TRUSTED = "trusted", "trusted"
+    QUARANTINED = "quarantined", "quarantined: each act is looked at, none is trained on"
+
+
+class Contributor(models.Model):
+    """What is thought of one person's acts on one task; their history says since when.
+
+    `trust` is what weights are multiplied by. Only verified acts are scored: anybody may send
+    others in that person's name.
+    """
+
+    task = models.ForeignKey(Task, models.PROTECT, related_name="contributors", db_index=False)
+    user_id = models.CharField(max_length=ID_LENGTH)
+    standing = models.CharField(max_length=12, choices=Standing, default=Standing.PROBATION)
+    trust = models.FloatField(default=1.0)
+    is_held = models.BooleanField(
+        default=False, help_text="A moderator decided; scores do not change it."
+    )
+    reason = models.CharField(max_length=200, default="", blank=True)
+    honesty = models.FloatField(null=True)
+    evidence = models.FloatField(null=True)
+    acts = models.PositiveIntegerField(default=0)
+    agreed = models.PositiveIntegerField(default=0)
+    disagreed = models.PositiveIntegerField(default=0)
+    scored_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    _change_reason: str  # simple_history writes it into the history row
+    history = HistoricalRecords(
+        excluded_fields=[
+            *("user_id", "honesty", "evidence", "acts", "agreed", "disagreed", "scored_at"),
+            "created_at",
+        ],
+        cascade_delete_history=True,
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["task", "user_id"], name="one_contributor_a_task"),
+            models.CheckConstraint(
+                condition=Q(standing__in=Standing.values), name="contributor_standing_known"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["task", "user_id"],
+                name="contributor_quarantined",
+                condition=Q(standing="quarantined"),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.user_id
+
+    @property
+    def explanation(self) -> str:
+        """Say in words why the person stands as they do."""
+        if self.is_held:
+            return f"A moderator decided: {self.reason}" if self.reason else "A moderator decided."
+        if self.honesty is None:
+            return "Not scored yet."
+        agreed = f"Agreed with what is thought right {self.agreed} times, {self.disagreed} not"
+        said = f"honest with probability {self.honesty:.2f} by {self.acts} acts"
+        return f"{agreed}; {said}."
+
+
 class DeadLetter(models.Model):
     """A message of a stream that could not be stored as feedback, and why; redacted."""
 
@@ -355,7 +441,9 @@ class Example(models.Model):
     case = models.CharField(max_length=10, default="")  # golden, regression or none
     is_pinned = models.BooleanField(default=False)
     input_hash = models.BinaryField(max_length=32)
-    base_weight = models.FloatField()
+    base_weight = models.FloatField(
+        help_text="The signal's weight times the quality of the change; of silence 1."
+    )
     split = models.CharField(max_length=10)
     review_history_id = models.BigIntegerField(
         null=True, help_text="The decision that admitted it; none: admitted automatically."

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 from feedback.normalise import split_of
 from feedback.signals import EXPLICIT, IMPLICIT
-from privacy.models import DataSubject, Purpose
+from privacy.models import DataSubject, Purpose, Scope
 
 if TYPE_CHECKING:
     from feedback.models import Task
@@ -47,10 +47,15 @@ class InferenceQuerySet(models.QuerySet[Any]):
     def silent(self, task: "Task") -> "InferenceQuerySet":
         """Return answers that nobody reacted to within the task's hours of silence.
 
-        Only verified ones: what a publishable key made up no moderator ever sees.
+        Only what Emend or the product's server says it answered: what a publishable key made up
+        no moderator ever sees, whoever it was made up for.
         """
         shown_by = Now() - timedelta(hours=task.options.silence_hours)
-        return self.filter(task=task, created_at__lte=shown_by, feedback=None, is_verified=True)
+        return self.filter(task=task, created_at__lte=shown_by, feedback=None).served()
+
+    def served(self) -> "InferenceQuerySet":
+        """Return answers whose sender is the product's own server."""
+        return self.filter(Q(api_key=None) | Q(api_key__scope=Scope.MANAGE), is_verified=True)
 
 
 class FeedbackQuerySet(models.QuerySet[Any]):
@@ -94,8 +99,9 @@ class ExampleQuerySet(models.QuerySet[Any]):
         Current examples of processed feedback, verified or accepted by a moderator, the latest
         explicit act of each person on each inference; starting data; silence nobody broke.
         """
+        is_accepted = Q(feedback__review__decision="accept")
         from_feedback = Q(feedback__status="processed") & (
-            Q(feedback__is_verified=True) | Q(feedback__review__decision="accept")
+            is_accepted | (Q(feedback__is_verified=True) & ~Q(self._of_quarantined()))
         )
         from_silence = Q(source="silence", inference__feedback=None)
         return (
@@ -104,6 +110,12 @@ class ExampleQuerySet(models.QuerySet[Any]):
             .filter(Q(source="import") | from_feedback | from_silence)
             .exclude(self._outdone())
         )
+
+    def _of_quarantined(self) -> Exists:
+        """Match examples of people in quarantine: only what a moderator accepts is trained on."""
+        contributor = apps.get_model("feedback", "Contributor")
+        person = {"task": OuterRef("task"), "user_id": OuterRef("feedback__user_id")}
+        return Exists(contributor.objects.filter(**person, standing="quarantined"))
 
     def _outdone(self) -> Q:
         """Match examples that another act of the same person on the same answer replaces.

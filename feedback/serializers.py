@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from feedback.modalities import MODALITIES
-from feedback.models import Feedback, Inference, Task
+from feedback.models import Contributor, Feedback, Inference, Task
 from feedback.task_settings import TaskSettings
 from privacy.serializers import UserId
 
@@ -52,6 +52,7 @@ class SentBody(Body, kw_only=True):
 
     id: UUID | None = None
     user_id: Identifier | None = None
+    user_token: Annotated[str, Meta(description="A JWT that vouches for the user.")] | None = None
     session_id: Identifier | None = None
     metadata: Metadata = {}
     occurred_at: Annotated[Time, Meta(description="In the years 1970 to 9998.")] | None = None
@@ -84,6 +85,14 @@ class BatchBody(Body, kw_only=True):
     items: Annotated[list[FeedbackBody], Meta(min_length=1, max_length=1_000)]
 
 
+class StandingBody(Body, kw_only=True):
+    """Who decides: a moderator, or with `null` the scores again."""
+
+    standing: Literal["trusted", "quarantined"] | None
+    moderator: Annotated[str, Meta(min_length=1, max_length=150)]
+    reason: Annotated[str, Meta(max_length=200)] = ""
+
+
 class ReviewBody(Body, kw_only=True):
     decision: Literal["accept", "reject", "escalate"]
     moderator: Annotated[str, Meta(min_length=1, max_length=150)]
@@ -101,7 +110,23 @@ def task_document(task: Task) -> dict[str, Any]:
         "settings": task.options,
         "retrain_every_hours": task.retrain_every_hours,
         "retrain_after_examples": task.retrain_after_examples,
+        "reactions": {
+            "approving": task.approving_ratio,
+            "disagreeing": task.disagreeing_ratio,
+            "silence_weight": task.silence_weight,
+            "scored_at": task.scored_at,
+        },
         "created_at": task.created_at,
+    }
+
+
+def contributor_document(row: Contributor) -> dict[str, Any]:
+    names = ("user_id", "standing", "trust", "honesty", "evidence", "acts", "agreed", "disagreed")
+    return {
+        **{name: getattr(row, name) for name in names},
+        "explanation": row.explanation,
+        "is_held": row.is_held,
+        "scored_at": row.scored_at,
     }
 
 

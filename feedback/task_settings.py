@@ -38,8 +38,12 @@ class TaskSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_o
         Meta(gt=0, le=87_600, description="Hours without reaction after which an answer counts."),
     ] = 24.0
     silence_weight: Annotated[
-        float, Meta(ge=0, le=1, description="Weight of a silent answer in training; 0 is off.")
-    ] = 0.0
+        Annotated[float, Meta(ge=0, le=1)] | None,
+        Meta(description="Weight of a silent answer in training; 0 is off, none: by audits."),
+    ] = None
+    trust: Annotated[
+        bool, Meta(description="Score contributors, and weigh what they say by it.")
+    ] = True
     canary_share: Annotated[
         float, Meta(gt=0, le=0.5, description="Share of users that a canary serves.")
     ] = 0.1

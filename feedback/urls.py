@@ -1,6 +1,6 @@
 from django.urls import path
 
-from feedback.views import capture, images, reading, tasks
+from feedback.views import capture, contributors, images, reading, tasks
 
 urlpatterns = [
     path("feedback/", capture.FeedbackListView.as_view()),
@@ -8,6 +8,9 @@ urlpatterns = [
     path("feedback/batch/", capture.FeedbackBatchView.as_view()),
     path("tasks/", tasks.TasksView.as_view()),
     path("tasks/<slug:slug>/", tasks.TaskView.as_view()),
+    path("tasks/<slug:slug>/contributors/", contributors.ContributorsView.as_view()),
+    path("tasks/<slug:slug>/scores/", contributors.ScoringView.as_view()),
+    path("tasks/<slug:slug>/contributors/<str:user_id>/", contributors.ContributorView.as_view()),
     path("feedback/<uuid:feedback_id>/", reading.FeedbackView.as_view()),
     path("feedback/<uuid:feedback_id>/review/", reading.ReviewView.as_view()),
     path("images/", images.ImagesView.as_view()),

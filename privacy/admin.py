@@ -1,10 +1,11 @@
-"""Projects, keys and people, to look at; a key can be revoked."""
+"""Projects, keys and people, to look at; a key can be revoked, a project set to enforce tokens."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.db.models import Count, QuerySet
@@ -17,7 +18,7 @@ from django.utils.html import format_html
 from django.utils.text import capfirst
 from django.utils.timesince import timesince
 
-from privacy.models import ApiKey, Consent, DataSubject, Project
+from privacy.models import ApiKey, Consent, DataSubject, IdentitySecret, Project
 
 admin.site.site_header = admin.site.site_title = "Emend"
 admin.site.index_title = "Overview"
@@ -91,12 +92,38 @@ class ReadOnlyAdmin(ReadOnly, admin.ModelAdmin):
         return render_to_string("emend/history.html", {"records": records})
 
 
+class IdentitySecretInline(ReadOnly, admin.TabularInline):
+    model = IdentitySecret
+    fields = ["created_at", "expires_at"]
+    readonly_fields = ["created_at", "expires_at"]
+    extra = 0
+    verbose_name_plural = "Identity secrets (one without an end holds until the next is made)"
+
+
+class ProjectForm(forms.ModelForm):
+    reason = forms.CharField(max_length=100, help_text="Why it changes; the history keeps it.")
+
+
 @admin.register(Project)
 class ProjectAdmin(ReadOnlyAdmin):
-    list_display = ["slug", "name", "consent_default", "tasks", "created"]
+    """What a project takes without a user token is decided here."""
+
+    form = ProjectForm
+    list_display = ["slug", "name", "consent_default", "identity_mode", "tasks", "created"]
     search_fields = ["slug", "name"]
-    fields = ["slug", "name", "consent_default", "created_at", "changes"]
-    readonly_fields = ["changes"]
+    fields = [
+        *("slug", "name", "consent_default", "identity_mode", "reason"),
+        *("created_at", "changes"),
+    ]
+    readonly_fields = ["slug", "name", "consent_default", "created_at", "changes"]
+    inlines = [IdentitySecretInline]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("privacy.change_project")
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, *args: Any) -> None:
+        obj._change_reason = form.cleaned_data["reason"]
+        super().save_model(request, obj, form, *args)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         projects: QuerySet[Any] = super().get_queryset(request).annotate(task_count=Count("tasks"))
@@ -115,8 +142,11 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     list_filter = ["project", "scope"]
     list_select_related = ["project"]
     search_fields = ["name", "prefix"]
-    fields = ["name", "project", "scope", "prefix", "origins", "state", "created_at", "expires_at"]
-    readonly_fields = ["state"]
+    fields = [
+        *("name", "project", "scope", "prefix", "origins", "state", "created_at", "expires_at"),
+        "earlier",
+    ]
+    readonly_fields = ["state", "earlier"]
     actions = ["revoke"]
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
@@ -132,6 +162,10 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     @admin.display(ordering="expires_at")
     def expires(self, key: ApiKey) -> str:
         return age(key.expires_at)
+
+    @admin.display(description="The earlier key works until")
+    def earlier(self, key: ApiKey) -> str:
+        return "there is none" if key.previous_until is None else age(key.previous_until)
 
     @admin.action(description="Revoke selected keys", permissions=["revoke"])
     def revoke(self, request: HttpRequest, keys: QuerySet[ApiKey]) -> HttpResponse | None:

@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models.functions import Now
 from simple_history.models import HistoricalRecords
 
-from privacy.querysets import ApiKeyQuerySet, DataSubjectQuerySet
+from privacy.querysets import ApiKeyQuerySet, DataSubjectQuerySet, IdentitySecretQuerySet
 
 USER_ID_PATTERN = r"^[A-Za-z0-9._:@|+-]{1,128}\Z"
 
@@ -50,6 +50,7 @@ class Project(models.Model):
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     history = HistoricalRecords()
+    _change_reason: str  # simple_history writes it into the history row
 
     def __str__(self) -> str:
         return self.slug
@@ -65,6 +66,8 @@ class IdentitySecret(models.Model):
     nonce = models.BinaryField(max_length=32, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
+
+    objects = IdentitySecretQuerySet.as_manager()
 
 
 class ApiKey(models.Model):
@@ -91,6 +94,7 @@ class ApiKey(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
+    live_nonces: list[bytes]  # of the project's identity secrets, where `find_key` read it
 
     objects = ApiKeyQuerySet.as_manager()
 

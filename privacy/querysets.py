@@ -1,4 +1,4 @@
-"""Questions about keys and people."""
+"""Questions about keys, identity secrets and people."""
 
 from typing import Any
 
@@ -14,6 +14,17 @@ class ApiKeyQuerySet(models.QuerySet[Any]):
             Q(expires_at=None) | Q(expires_at__gt=Now()),
             Q(revoked_at=None) | Q(revoked_at__gt=Now()),
         )
+
+    def beginning(self, prefix: str) -> "ApiKeyQuerySet":
+        """Return keys that begin so, or did before a rotation whose overlap still runs."""
+        return self.filter(
+            Q(prefix=prefix) | Q(previous_prefix=prefix, previous_until__gt=Now()),
+        )
+
+
+class IdentitySecretQuerySet(models.QuerySet[Any]):
+    def live(self) -> "IdentitySecretQuerySet":
+        return self.filter(Q(expires_at=None) | Q(expires_at__gt=Now()))
 
 
 class DataSubjectQuerySet(models.QuerySet[Any]):

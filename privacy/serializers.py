@@ -15,6 +15,7 @@ PurposeName = Literal["collection", "training"]
 
 class ConsentBody(msgspec.Struct, forbid_unknown_fields=True):
     granted: bool
+    user_token: str | None = None
 
 
 def subject_document(subject: DataSubject) -> dict[str, object]:

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from config import embedded
+from privacy import limits
+from privacy.limits.shared import Meter
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +20,10 @@ def services() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(services: None) -> None:
     """Start the services before pytest-django makes the test database."""
+
+
+@pytest.fixture(autouse=True)
+def nothing_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin each test with unspent limits: all of them come from one address."""
+    meter = Meter("", processes=1)
+    monkeypatch.setattr(limits, "_meter", lambda: meter)

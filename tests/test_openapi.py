@@ -15,6 +15,7 @@ from schemathesis.cli import run
 from schemathesis.config import SchemathesisConfig
 
 from config.management.commands import up
+from privacy.models import ApiKey
 from tests.config.test_api import objects_of
 from tests.processes import Processes, wait_until
 from tests.product import Product
@@ -152,6 +153,11 @@ def test_the_server_does_what_its_document_says(shop, server, tmp_path, monkeypa
     set_hypothesis_home_dir(tmp_path)
     paths = {f"path.{name.split(':')[1]}": value for name, value in objects_of(shop).items()}
     keys = {"manage": shop, "stranger": Product("stranger"), "capture": shop.capture_key()}
+    unlimited = dict.fromkeys(("burst", "rate", "quota"))
+    subjects = ("key", "contributor", "session", "address")
+    ApiKey.objects.filter(pk=keys["capture"].key.pk).update(
+        limits=dict.fromkeys(subjects, unlimited)
+    )
     (tmp_path / "keys.json").write_text(json.dumps({"auth": identities(keys)}))
     names = NAMED | paths | {"body.inference_id": shop.infer()}
     settings = SchemathesisConfig.from_dict(configuration(user, tmp_path, names))

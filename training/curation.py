@@ -144,7 +144,7 @@ def _eligible(dataset: Dataset, as_of: datetime) -> ExampleQuerySet:
     examples = Example.objects.filter(task=dataset.task).trainable(as_of=as_of)
     if dataset.task.kind.has_label_output:  # a label may have been taken from the task since
         examples = examples.filter(output__in=dataset.task.labels)
-    if not dataset.task.options.silence_weight:  # switched off since it was counted
+    if not dataset.task.silence_weight:  # switched off since it was counted
         return examples.exclude(source="silence")
     return examples.exclude(source="silence", split="holdout")
 

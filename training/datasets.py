@@ -43,6 +43,7 @@ class Row:
     source: str
     signal: str
     feedback_id: str | None
+    row_hash: bytes = b""
 
 
 def default_dataset(task: Task) -> Dataset:
@@ -233,7 +234,7 @@ def rows(version: DatasetVersion, *, split: str | None = None) -> Iterator[Row]:
     if split is not None:
         members = members.filter(example__split=split)
     for member in members.select_related("example__feedback").iterator(CHUNK_ROWS):
-        yield _row(member.example)
+        yield _row(member.example, bytes(member.row_hash))
 
 
 def pinned_rows(task: Task) -> list[Row]:
@@ -243,7 +244,7 @@ def pinned_rows(task: Task) -> list[Row]:
     return [_row(example) for example in current.select_related("feedback")]
 
 
-def _row(example: Example) -> Row:
+def _row(example: Example, row_hash: bytes = b"") -> Row:
     return Row(
         input=example.input,
         output=example.output,
@@ -255,7 +256,22 @@ def _row(example: Example) -> Row:
         source=example.source,
         signal=example.signal,
         feedback_id=None if example.feedback is None else str(example.feedback.uuid),
+        row_hash=row_hash,
     )
+
+
+def people_behind(version: DatasetVersion) -> dict[bytes, set[str]]:
+    """Return by row hash the people who said so, of all twins; a nameless act has nobody."""
+    named = (
+        Membership.objects.of_version(version)
+        .permitted()
+        .filter(example__split="train", example__feedback__user_id__isnull=False)
+    )
+    people: dict[bytes, set[str]] = {}
+    pairs = named.values_list("row_hash", "example__feedback__user_id")
+    for digest, user_id in pairs.iterator(CHUNK_ROWS):
+        people.setdefault(bytes(digest), set()).add(user_id)
+    return people
 
 
 def rebuild(version: DatasetVersion) -> str:

@@ -163,6 +163,9 @@ class Run(Leased):
     strategy = models.CharField(max_length=12, default="full")
     config = models.JSONField(default=dict)
     seed = models.PositiveIntegerField(default=0)
+    weighing = models.JSONField(
+        default=dict, help_text="By which trust and silence rows were weighed, and what was capped."
+    )
     fingerprint = models.CharField(max_length=64, default="")
     status = models.CharField(
         max_length=10,

@@ -21,12 +21,13 @@ from config import storage
 from config.errors import EmendError, Malformed, Problem
 from feedback.models import Example, Task
 from feedback.normalise import normalise
-from training import datasets, evaluation, leases
+from training import datasets, evaluation, leases, run_weights
 from training.classifiers import LinearClassifier
 from training.errors import NoTrainer, TrainingDataUnfit
 from training.evaluation import Answers, Case, Predictor
 from training.models import Dataset, DatasetVersion, ModelVersion, Run
 from training.trainers import TRAINERS
+from training.weighing import Floats
 
 logger = logging.getLogger(__name__)
 Progress = Callable[[float], None]
@@ -88,7 +89,7 @@ def train(run: Run, on_progress: Progress = lambda _ratio: None) -> ModelVersion
         Run.objects.filter(pk=run.pk).update(progress_ratio=ratio)
         on_progress(ratio)
 
-    classifier = fit(run, rows, show)
+    classifier = fit(run, rows, run_weights.of_rows(run, version, rows), show)
     data = classifier.to_bytes()
     cases = cases_of(version)
     scores = evaluation.score(predictor(classifier), cases)
@@ -105,7 +106,7 @@ def train(run: Run, on_progress: Progress = lambda _ratio: None) -> ModelVersion
     }
     with transaction.atomic():
         leases.require_held(run)
-        run.save(update_fields=["metrics", "fingerprint", "cost"])
+        run.save(update_fields=["metrics", "fingerprint", "cost", "weighing"])
         model_version = _register(run, storage.put(data), len(data))
     logger.info("run.trained run=%s version=%d", run.uuid, model_version.version)
     return model_version
@@ -119,9 +120,12 @@ def _ready_version(run: Run) -> DatasetVersion:
 
 
 def fit(
-    run: Run, rows: list[datasets.Row], on_progress: Progress = lambda _ratio: None
+    run: Run,
+    rows: list[datasets.Row],
+    weights: Floats,
+    on_progress: Progress = lambda _ratio: None,
 ) -> LinearClassifier:
-    """Train on rows in the order given, with the run's config and seed."""
+    """Train on weighed rows in the order given, with the run's config and seed."""
     # Imported here through its dotted path: torch is loaded by who trains, not by who serves.
     trainer = import_module(TRAINERS[run.task.modality])
     kind = run.task.kind
@@ -130,7 +134,7 @@ def fit(
         classifier: LinearClassifier = trainer.fit(
             [reading(kind.text_of(row.input)) for row in rows],
             [row.output for row in rows],
-            [row.weight for row in rows],
+            weights,
             label_names=sorted({row.output for row in rows}),
             config=config,
             on_progress=on_progress,
@@ -188,13 +192,15 @@ def fingerprint(version: DatasetVersion, run: Run) -> str:
     code = [Path(settings.BASE_DIR) / name for name in CODE]
     for part in (version.content_hash.encode(), *(path.read_bytes() for path in code)):
         digest.update(hashlib.sha256(part).digest())
-    digest.update(repr((sorted(run.config.items()), run.seed)).encode())
+    settings_ = (sorted(run.config.items()), run.seed, sorted(run.weighing.items()))
+    digest.update(repr(settings_).encode())
     return digest.hexdigest()
 
 
 CODE = [
     "training/trainers/classification.py",
     "training/classifiers.py",
+    "training/weighing.py",
     "feedback/normalise.py",
     "feedback/modalities/classification.py",
     "requirements/base.txt",
@@ -232,8 +238,9 @@ def finish(run: Run, status: str, error: EmendError | None = None) -> None:
 def rebuild(model_version: ModelVersion) -> str:
     """Train the version's run again from the record, store nothing, return the weights' hash."""
     run = model_version.run
-    rows = list(datasets.rows(_ready_version(run), split="train"))
-    return fit(run, rows).weights_hash
+    version = _ready_version(run)
+    rows = list(datasets.rows(version, split="train"))
+    return fit(run, rows, run_weights.of_rows(run, version, rows)).weights_hash
 
 
 def due_tasks() -> QuerySet[Task]:

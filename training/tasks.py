@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from config.celery import bell
 from config.errors import EmendError
-from training import datasets, gates, leases, rollouts, runs
+from training import contributors, datasets, gates, leases, rollouts, runs
 from training.errors import LeaseLost
 from training.models import Run
 
@@ -40,3 +40,8 @@ def start_due_runs() -> None:
 @bell("training.advance_rollouts", waiting=rollouts.waiting_seconds)
 def advance_rollouts() -> None:
     rollouts.look_at_due()
+
+
+@bell("training.score_contributors", waiting=contributors.waiting_seconds, is_short=False)
+def score_contributors() -> None:
+    contributors.score_due()

@@ -35,11 +35,19 @@ MODEL_VERSION_LENGTH = 200
 
 
 class Sent(NamedTuple, Generic[Body]):
-    """A body, the JSON that it was read from, and whether it is known to be that person's."""
+    """A body, the JSON that it was read from, and whether it is known to be that person's.
+
+    `burst_share` is how near its contributor, session or address is to a limit, from 0 to 1.
+    """
 
     body: Body
     document: JSON
     is_verified: bool
+    burst_share: float = 0.0
+
+    @property
+    def subjects(self) -> tuple[str | None, str | None]:
+        return self.body.user_id, self.body.session_id
 
 
 class Act(NamedTuple):
@@ -67,7 +75,9 @@ class Draft:
     act: Act | None
     is_sensitive: bool
     is_change_redacted: bool
+    is_low_trust: bool = False
     is_repeat: bool = False
+    burst_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +153,7 @@ class Door:
             original=seen.output,
             corrected=found.output,
             comment=comment,
+            source=self.sender.source,
             queue=task.kind.queue,
         )
         return Draft(
@@ -153,6 +164,8 @@ class Door:
             _act_of(self.sender, item),
             is_sensitive=found.is_sensitive or seen.is_sensitive,
             is_change_redacted=found.output != sent and found.output == seen.output,
+            burst_share=item.burst_share,
+            is_low_trust=item.is_verified and (task.pk, body.user_id) in self.known.quarantined,
         )
 
     def _task(self, slug: str) -> Task:

@@ -144,6 +144,8 @@ def _decide(draft: Draft, wrong: list[Problem], standing: Standing) -> None:
             served_share=_share(standing.users, task.weekly_users),
             is_change_redacted=draft.is_change_redacted,
             is_sensitive=draft.is_sensitive,
+            burst_share=draft.burst_share,
+            is_low_trust=draft.is_low_trust,
             edit_distance=row.edit_distance,
             rewrite_distance=task.rewrite_distance,
         )

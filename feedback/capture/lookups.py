@@ -48,6 +48,7 @@ class Known(msgspec.Struct):
     inferences: dict[UUID, SeenInference]
     tasks: list[msgspec.Raw]
     people: dict[str, bool | None]
+    quarantined: set[tuple[int, str]]  # task and person
     consent_default: str | None  # None: the key has been revoked, or has expired
 
     def task_by_slug(self, slug: str) -> Task | None:
@@ -83,6 +84,10 @@ WITH seen AS (
         ) AS is_alone
     FROM feedback_inference AS i
     WHERE project_id = %(project)s::bigint AND id = ANY(%(inferences)s::uuid[])
+), task AS (
+    SELECT * FROM feedback_task
+    WHERE project_id = %(project)s::bigint
+        AND (slug = ANY(%(tasks)s::text[]) OR id IN (SELECT task_id FROM seen))
 )
 SELECT json_build_object(
     'consent_default', (
@@ -113,10 +118,12 @@ SELECT json_build_object(
         WHERE project_id = %(project)s::bigint AND id = ANY(%(images)s::uuid[])
     ),
     'inferences', (SELECT coalesce(json_object_agg(id, to_json(seen)), '{{}}') FROM seen),
-    'tasks', (
-        SELECT coalesce(json_agg(to_json(task)), '[]') FROM feedback_task AS task
-        WHERE project_id = %(project)s::bigint
-            AND (slug = ANY(%(tasks)s::text[]) OR id IN (SELECT task_id FROM seen))
+    'tasks', (SELECT coalesce(json_agg(to_json(task)), '[]') FROM task),
+    'quarantined', (
+        SELECT coalesce(json_agg(json_build_array(task_id, user_id)), '[]')
+        FROM feedback_contributor AS person
+        WHERE standing = 'quarantined' AND user_id = ANY(%(people)s::text[])
+            AND task_id IN (SELECT id FROM task)
     ),
     'people', (
         SELECT coalesce(json_object_agg(subject.user_id, consent.is_granted), '{{}}')
@@ -184,6 +191,7 @@ _DIFFERS = """
         WHERE other.task_id = act.task_id AND other.input_hash = act.input_hash
             AND other.corrected_hash {side} act.corrected_hash
             AND other.status IN ('pending', 'flagged', 'processed')
+            AND NOT 'feedback.low_trust' = ANY(other.flags)
             AND (act.user_id IS NULL OR other.user_id IS DISTINCT FROM act.user_id)
     )
 """

@@ -11,10 +11,11 @@ from config.database import fetch, recordset
 from config.errors import EmendError
 from feedback.capture.rows import bytea
 from feedback.errors import ExampleRefused
-from feedback.modalities.base import ExampleDraft
+from feedback.modalities.base import ExampleDraft, Modality
 from feedback.models import Example, Inference, Task
 from feedback.processing.detecting import redact_answer, redact_found
 from feedback.signals import SIGNALS
+from feedback.validation import edit_quality
 
 SILENT_ROWS = 2_000
 
@@ -138,27 +139,33 @@ def _example(task: Task, row: Work, draft: ExampleDraft) -> ExampleRow:
         case=draft.case,
         is_pinned=row.is_pinned,
         input_hash=row.input_hash,
-        base_weight=SIGNALS[row.signal].weight,
+        base_weight=SIGNALS[row.signal].weight * quality_of(task.kind, draft),
         review_history_id=row.review_history_id,
     )
+
+
+def quality_of(kind: Modality, draft: ExampleDraft) -> float:
+    """Return how much an example teaches: what was approved all, a change by its size."""
+    if draft.rejected_output is None:
+        return 1.0
+    return edit_quality(kind.edit_distance(draft.rejected_output, draft.output))
 
 
 def add_silent_examples(task: Task) -> int:
     """Make an example of each answer that people let stand; return how many are new.
 
-    Their weight is the task's `silence_weight`; with 0 silence says nothing and none is made.
+    What they weigh is decided when a model is trained; where that is 0 none is made.
     """
-    weight = task.options.silence_weight
-    if not weight:
+    if not task.silence_weight:
         return 0
     silent = Inference.objects.silent(task).filter(examples=None).iterator(SILENT_ROWS)
     count = 0
-    while batch := [_silent(task, inference, weight) for inference in islice(silent, SILENT_ROWS)]:
+    while batch := [_silent(task, inference) for inference in islice(silent, SILENT_ROWS)]:
         count += _store(batch)
     return count
 
 
-def _silent(task: Task, inference: Inference, weight: float) -> ExampleRow:
+def _silent(task: Task, inference: Inference) -> ExampleRow:
     redact_answer(task, inference)
     return ExampleRow(
         task_id=task.pk,
@@ -167,7 +174,7 @@ def _silent(task: Task, inference: Inference, weight: float) -> ExampleRow:
         input=inference.input,
         output=inference.output,
         input_hash=bytea(bytes(inference.input_hash)),
-        base_weight=weight,
+        base_weight=1.0,
     )
 
 

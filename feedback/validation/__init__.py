@@ -35,7 +35,9 @@ class Act:
     is_contradiction: bool = False
     is_change_redacted: bool = False
     is_sensitive: bool = False
+    is_low_trust: bool = False
     contradicts_golden: bool = False
+    burst_share: float = 0.0  # of a limit of the contributor, the session or the address
     served_share: float = 0.0  # of a week's users; 0 for fewer than HIGH_IMPACT_USERS
     edit_distance: float | None = None  # from 0 to 1; None where nothing was corrected
     rewrite_distance: float | None = None  # the task's 99.5th percentile, None until it is known
@@ -115,6 +117,11 @@ def check_thresholds(thresholds: Mapping[str, float | None]) -> list[Problem]:
     return problems
 
 
+def edit_quality(distance: float) -> float:
+    """Return from 0.5 to 1 how much a change teaches: a comma moved less than a sentence mended."""
+    return min(1.0, 0.5 + 0.5 * distance / FINE_EDIT)
+
+
 def _parts(act: Act, *, is_valid: bool, flags: list[str]) -> dict[str, float]:
     is_bare = _is_missing(act.corrected) and not SIGNALS[act.signal].case
     distance = 1.0 if act.edit_distance is None else act.edit_distance
@@ -124,8 +131,7 @@ def _parts(act: Act, *, is_valid: bool, flags: list[str]) -> dict[str, float]:
         # Without saying what was right, an act teaches half at most; less without saying why.
         "answer": 0.5 if is_bare else 1.0,
         "reason": 0.8 if is_bare and not act.comment.strip() else 1.0,
-        # A comma moved teaches less than a sentence mended.
-        "edit": min(1.0, 0.5 + 0.5 * distance / FINE_EDIT),
+        "edit": edit_quality(distance),
         "unflagged": math.prod((FLAGS[code].doubt for code in flags), start=1.0),
     }
 
@@ -218,12 +224,20 @@ def _has_impact(act: Act, _: Texts, at: float) -> bool:
     return act.contradicts_golden or act.served_share > at
 
 
+def _is_burst(act: Act, _: Texts, at: float) -> bool:
+    return act.burst_share > at
+
+
 def _is_sensitive(act: Act, _: Texts, __: float) -> bool:
     return act.is_sensitive
 
 
-# Contract 4, but for the two flags that look at a contributor's other acts. After the message
-# stand the threshold and, for flags, the doubt; what the threshold counts is in the comment.
+def _has_low_trust(act: Act, _: Texts, __: float) -> bool:
+    return act.is_low_trust
+
+
+# Contract 4. After the message stand the threshold and, for flags, the doubt; what the threshold
+# counts is in the comment.
 REJECTIONS: dict[str, Rule[Places]] = {
     "feedback.no_change": Rule(_find_no_change, "`corrected` equals the output."),
     "feedback.empty": Rule(_find_empty, "A correction without content."),
@@ -249,6 +263,9 @@ FLAGS: dict[str, Rule[bool]] = {
     "feedback.contradiction": Rule(_contradicts, "Someone else corrected the input differently"),
     # Share of a week's users; it says who is concerned, not how good the act is.
     "feedback.high_impact": Rule(_has_impact, "Many saw it, or a golden case differs", 0.01, 1),
+    # Share of a burst or rate limit that its contributor, session or address has used.
+    "feedback.burst": Rule(_is_burst, "Much in a short time from one person or address", 0.5),
+    "feedback.low_trust": Rule(_has_low_trust, "From a contributor in quarantine", None, 1),
     "feedback.sensitive": Rule(_is_sensitive, "Personal data or a secret may remain", None, 1),
 }
 # What a task's own thresholds are merged into; None there means off, so rules without are absent.

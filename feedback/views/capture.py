@@ -34,7 +34,8 @@ from feedback.serializers import (
     feedback_document,
 )
 from feedback.views.reading import Filters, filtered
-from privacy.access import AnyScope, KeyRequest, require_usable, sender_of
+from privacy import limits
+from privacy.access import AnyScope, KeyRequest, person_of, require_usable, sender_of
 from privacy.idempotency import Answer, answer_once
 from privacy.models import Scope
 from privacy.redaction import redact
@@ -57,11 +58,7 @@ class InferencesView(APIView):
         is_answered_once=True,
     )
     def post(self, request: KeyRequest) -> HttpResponse:
-        def answer() -> Answer:
-            sent = sent_by(request, read(request.data, InferenceBody), request.data)
-            return _answer(capture_inferences(sender=sender_of(request), sent=[sent])[0])
-
-        return answered_once(request, request.data, answer)
+        return _answer_one(request, InferenceBody, capture_inferences)
 
 
 class FeedbackListView(APIView):
@@ -80,11 +77,7 @@ class FeedbackListView(APIView):
         is_answered_once=True,
     )
     def post(self, request: KeyRequest) -> HttpResponse:
-        def answer() -> Answer:
-            sent = sent_by(request, read(request.data, FeedbackBody), request.data)
-            return _answer(capture_feedback(sender=sender_of(request), sent=[sent])[0])
-
-        return answered_once(request, request.data, answer)
+        return _answer_one(request, FeedbackBody, capture_feedback)
 
     @documented(
         answer="The project's feedback, newest first.",
@@ -111,10 +104,37 @@ class FeedbackBatchView(APIView):
         items = cast("list[bytes]", request.data)
         if not items:
             raise malformed("/items", "At least one item.")
-        readings = [_read_item(request, item) for item in items]
-        pairs = zip(items, readings, strict=True)
-        body = [raw if isinstance(item, EmendError) else item.document for raw, item in pairs]
-        return answered_once(request, body, lambda: _answer_batch(request, readings))
+        body, readings = zip(*(_read_item(request, item) for item in items), strict=True)
+        admitted = _admit(request, readings)
+        return answered_once(request, list(body), lambda: _answer_batch(request, admitted))
+
+
+def _answer_one(
+    request: KeyRequest, shape: type[Body], capture: Callable[..., list[Any]]
+) -> HttpResponse:
+    document, reading = _read(request, request.data, shape)
+    (reading,) = _admit(request, [reading])
+
+    def answer() -> Answer:
+        if isinstance(reading, EmendError):
+            raise reading
+        return _answer(capture(sender=sender_of(request), sent=[reading])[0])
+
+    return answered_once(request, document, answer)
+
+
+def _admit(request: KeyRequest, readings: Sequence[Sent[Any] | EmendError]) -> list[Any]:
+    """Write on each body how near it comes to a limit; raise Throttled where one is reached."""
+    acts = [
+        (None, None) if isinstance(reading, EmendError) else reading.subjects
+        for reading in readings
+    ]
+    address = limits.address_of(request.META)
+    shares = limits.admit(key=request.auth, address=address, acts=acts)
+    return [
+        reading if isinstance(reading, EmendError) else reading._replace(burst_share=share)
+        for reading, share in zip(readings, shares, strict=True)
+    ]
 
 
 def _answer_batch(request: KeyRequest, readings: Sequence[Reading]) -> Answer:
@@ -138,18 +158,33 @@ def _answer_batch(request: KeyRequest, readings: Sequence[Reading]) -> Answer:
     )
 
 
-def sent_by(request: KeyRequest, body: Body, document: json.JSON) -> Sent[Body]:
-    return Sent(body, document, sender_of(request).is_trusted)
+def _read(
+    request: KeyRequest, document: Any, shape: type[Body]
+) -> tuple[object, Sent[Body] | EmendError]:
+    """Return what tells sameness, and the body with the person whose act it is or what is wrong.
+
+    Raises Forbidden for want of a good user token.
+    """
+    try:
+        body = read(document, shape)
+    except EmendError as error:
+        return document, error
+    person = person_of(request, body.user_id, body.user_token)
+    if body.user_id is None and person.user_id is not None:
+        # The same words of two people are not the same.
+        body.user_id, document = person.user_id, document | {"user_id": person.user_id}
+    return document, Sent(body, document, person.is_verified)
 
 
-def _read_item(request: KeyRequest, raw: bytes) -> Reading:
+def _read_item(request: KeyRequest, raw: bytes) -> tuple[object, Reading]:
     try:
         document = json.loads(raw)
-        return sent_by(request, read(document, FeedbackBody), document)
     except json.Malformed as problem:
-        return malformed(problem.pointer, problem.detail)
+        return raw, malformed(problem.pointer, problem.detail)
+    try:
+        return _read(request, document, FeedbackBody)
     except EmendError as error:
-        return error
+        return document, error
 
 
 def _result(outcome: Kept | EmendError) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from feedback import images
 from feedback.models import Image
 from feedback.serializers import Body, Identifier
 from feedback.views.capture import answered_once
-from privacy.access import AnyScope, KeyRequest, sender_of
+from privacy import limits
+from privacy.access import AnyScope, KeyRequest, person_of, sender_of
 from privacy.idempotency import Answer
 from privacy.models import Scope
 
@@ -33,6 +34,7 @@ class Upload(Body, kw_only=True):
 
     file: Annotated[Any, Meta(extra_json_schema=FILE)]  # bytes: UploadParser takes nothing else
     user_id: Identifier | UnsetType = UNSET
+    user_token: str | UnsetType = UNSET
 
 
 class InMemory(MemoryFileUploadHandler):
@@ -82,19 +84,25 @@ class ImagesView(APIView):
         is_answered_once=True,
     )
     def post(self, request: KeyRequest) -> HttpResponse:
-        upload = read(dict(request.data), Upload)
+        form = dict(request.data)
+        upload = read(form, Upload)
+        token = None if upload.user_token is UNSET else upload.user_token
+        person = person_of(request, upload.user_id or None, token)
+        address = limits.address_of(request.META)
+        limits.admit(key=request.auth, address=address, acts=[(person.user_id, None)])
 
         def answer() -> Answer:
-            sender = sender_of(request)
             image = images.store(
-                sender=sender,
-                user_id=upload.user_id or None,
-                is_verified=sender.is_trusted,
+                sender=sender_of(request),
+                user_id=person.user_id,
+                is_verified=person.is_verified,
                 data=upload.file,
             )
             return Answer(201, _receipt(image))
 
-        return answered_once(request, request.data, answer)
+        if person.user_id is not None:
+            form["user_id"] = person.user_id  # sameness is told by the form
+        return answered_once(request, form, answer)
 
 
 class ImageView(APIView):

@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import URLPattern, get_resolver, reverse
 
 from config import json, storage
-from feedback.models import Image
+from feedback.models import Contributor, Image
 from privacy.access import AnyScope
 from privacy.models import ApiKey
 from tests.product import Product, problem
@@ -79,6 +79,7 @@ def objects_of(shop):
         plan={"alpha": 0.05, "minimum_outcomes": 1},
         evidence={"log_e": 0},
     )
+    Contributor.objects.create(task=task, user_id="ann")
     image = Image.objects.create(
         project=shop.project,
         is_verified=True,

@@ -97,7 +97,7 @@ def test_a_failed_request_is_its_route(lines, monkeypatch):
     monkeypatch.setattr("privacy.access.find_key", failing)
     client = Client(raise_request_exception=False)
     path = f"/api/v1/feedback/?user_id={CANARY}"
-    answer = client.get(path, headers={"Authorization": "Bearer emd_sk_x"})
+    answer = client.get(path, headers={"Authorization": f"Bearer emd_sk_{'x' * 43}"})
     assert answer.status_code == 500
     text = "\n".join(lines)
     assert "http.failed route=api/v1/feedback/" in text

@@ -320,7 +320,7 @@ def test_a_tasks_page_explains_settings_and_shows_history(product):
     feedback = flag(product)
     lee = staff("lee", "view_task")
     shown = text_of(lee.get(reverse("admin:feedback_task_change", args=[feedback.task_id])))
-    assert "silence_weight 0.5 Weight of a silent answer in training; 0 is off." in shown
+    assert "silence_weight 0.5 Weight of a silent answer in training; 0 is off" in shown
     assert "silence_hours 24.0 (default)" in shown
     assert re.search(r"silence_weight: \S+ → 0.5", shown)
 

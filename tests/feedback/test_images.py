@@ -21,6 +21,7 @@ from feedback import images
 from feedback.models import Image
 from privacy import consent
 from privacy.models import DataSubject, IdempotencyKey, Purpose
+from tests.privacy.tokens import Signer
 from tests.product import Product, answered, problem
 
 pytestmark = pytest.mark.django_db
@@ -275,7 +276,6 @@ FILE = part("file", encoded(), "a.png")
         "a NUL": ((FILE, part("user_id", b"a\0")), "/user_id"),
         "no UTF-8": ((FILE, part("user_id", b"\xff\xfe")), "/user_id"),
         "an empty user": ((FILE, part("user_id", b"")), "/user_id"),
-        "a token, until there are identities": ((FILE, part("user_token", b"x")), "/user_token"),
         "an unknown part": ((FILE, part("a/b", b"x")), "/a~1b"),
         "an unknown file": ((FILE, part("mask", encoded(), "b.png")), "/mask"),
     }.values(),
@@ -380,6 +380,47 @@ def test_a_capture_key_says_whose_picture_it_sends(shop):
     refused(send(page), "/user_id")
     upload(page, user_id="ann")
     assert not Image.objects.get().is_verified
+
+
+@pytest.mark.parametrize("scope", ["capture", "manage"])
+def test_a_token_says_whose_picture_it_is(shop, scope):
+    sender, token = Product("shop", scope=scope), Signer(shop.project).token("ann")
+    upload(sender, user_token=token)
+    upload(sender, user_token=token, user_id="ann")
+    answered(send(sender, Emend_User=token), 201)
+    assert set(Image.objects.values_list("user_id", "is_verified")) == {("ann", True)}
+
+
+@pytest.mark.parametrize(
+    ("parts", "pointer"),
+    [({"user_token": "x"}, None), ({"user_token": ""}, None), ({"user_id": "bob"}, "/user_token")],
+)
+def test_a_bad_token_or_one_of_another_stores_no_picture(shop, parts, pointer):
+    token = Signer(shop.project).token("ann")
+    answer = send(shop.capture_key(), parts={"user_token": token} | parts)
+    refused(answer, pointer, 403, "api.forbidden")
+
+
+def test_without_a_token_a_picture_is_unverified_or_refused(shop):
+    upload(shop.capture_key(), user_id="ann")
+    assert not Image.objects.get().is_verified
+    Image.objects.all().delete()
+    shop.project.identity_mode = "enforce"
+    shop.project.save()
+    answer = send(shop.capture_key(), parts={"user_id": "ann"})
+    problem(answer, 403, "api.forbidden")
+    assert not Image.objects.exists()
+    upload(shop, user_id="ann")
+
+
+def test_the_same_picture_of_two_people_is_two_uploads(shop):
+    signer, page = Signer(shop.project), shop.capture_key()
+    answers = [
+        send(page, Idempotency_Key="k", Emend_User=signer.token(sub, life_seconds=life))
+        for sub, life in [("ann", 60), ("ann", 90), ("bob", 60)]
+    ]
+    assert [answer.status_code for answer in answers] == [201, 201, 422]
+    assert Image.objects.get().user_id == "ann"
 
 
 def test_an_idempotency_key_stores_once(shop):

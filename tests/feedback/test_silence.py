@@ -38,7 +38,7 @@ def test_it_works(shop):
     assert add(shop) == 1
     example = Example.objects.get()
     assert (example.source, example.input, example.output) == ("silence", "good soup", "pos")
-    assert (example.base_weight, example.case, example.signal) == (0.25, "", "")
+    assert (example.base_weight, example.case, example.signal) == (1.0, "", "")
     assert trainable() == 1
 
 

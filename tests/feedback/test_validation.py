@@ -53,6 +53,8 @@ def test_the_codes_are_the_contracts():
         "rewrite",
         "contradiction",
         "high_impact",
+        "burst",
+        "low_trust",
         "sensitive",
     ]
 

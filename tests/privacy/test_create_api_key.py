@@ -1,10 +1,15 @@
 """The command that makes a key."""
 
+from datetime import timedelta
 from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
 
+from config.errors import Unauthenticated
 from privacy.access import find_key
 from privacy.models import ApiKey, Project
 from tests.product import Product
@@ -99,3 +104,112 @@ def test_a_key_has_a_name_that_can_be_stored(name):
 def test_an_unknown_scope_is_refused():
     with pytest.raises(CommandError, match="invalid choice: 'admin'"):
         create(scope="admin")
+
+
+# --- Rotation ---
+
+
+def rotate(*words, name="server", project="shop"):
+    printed = StringIO()
+    words = (name, "--project", project, "--rotate", *words)
+    call_command("create_api_key", *words, stdout=printed)
+    return printed.getvalue().strip()
+
+
+@pytest.fixture
+def shop():
+    return Product("shop", scope="capture", origins=["https://shop.example"])
+
+
+def test_a_rotated_key_is_the_same_with_another_secret(shop):
+    new = rotate()
+    found = find_key(new)
+    assert new != shop.secret
+    assert (found.pk, found.scope, found.origins) == (shop.key.pk, "capture", shop.key.origins)
+    assert ApiKey.objects.count() == 1
+
+
+def test_the_earlier_secret_works_for_a_day(shop):
+    rotate()
+    assert find_key(shop.secret).pk == shop.key.pk
+    until = ApiKey.objects.get().previous_until
+    assert abs(until - timezone.now() - timedelta(hours=24)) < timedelta(minutes=1)
+
+
+def test_the_earlier_secret_ends_with_the_overlap(shop):
+    new = rotate("--overlap", "1")
+    ApiKey.objects.update(previous_until=timezone.now())
+    with pytest.raises(Unauthenticated):
+        find_key(shop.secret)
+    assert find_key(new).pk == shop.key.pk
+
+
+def test_a_leaked_secret_ends_at_once(shop):
+    rotate("--overlap", "0")
+    with pytest.raises(Unauthenticated):
+        find_key(shop.secret)
+
+
+def test_a_second_rotation_leaves_two_secrets(shop):
+    second, third = rotate(), rotate()
+    assert find_key(second).pk == find_key(third).pk == shop.key.pk
+    with pytest.raises(Unauthenticated):
+        find_key(shop.secret)
+
+
+def test_what_differs_at_its_end_is_no_earlier_secret(shop):
+    rotate()
+    with pytest.raises(Unauthenticated):
+        find_key(shop.secret[:-1] + ("a" if shop.secret[-1] != "a" else "b"))
+
+
+def test_a_revoked_key_has_no_earlier_secret_either(shop):
+    rotate()
+    ApiKey.objects.update(revoked_at=timezone.now())
+    with pytest.raises(Unauthenticated):
+        find_key(shop.secret)
+
+
+def test_what_a_key_created_stays_its_own(shop):
+    server = Product("shop")
+    server.task()
+    row = shop.correct("ann")
+    shop.client = Client(headers={"Authorization": f"Bearer {rotate('--scope', 'capture')}"})
+    assert shop.get(f"feedback/{row['id']}/")["id"] == row["id"]
+
+
+def test_a_name_of_two_keys_is_refused_unless_the_scope_tells(shop):
+    Product("shop")
+    with pytest.raises(CommandError, match="2 usable keys"):
+        rotate()
+    assert find_key(rotate("--scope", "manage")).scope == "manage"
+
+
+def test_an_unknown_name_rotates_nothing(shop):
+    for words in ({"name": "none"}, {"project": "none"}):
+        with pytest.raises(CommandError, match="0 usable keys"):
+            rotate(**words)
+    ApiKey.objects.update(revoked_at=timezone.now())
+    with pytest.raises(CommandError, match="0 usable keys"):
+        rotate()
+    assert Project.objects.count() == 1
+
+
+def test_a_rotation_takes_no_origins(shop):
+    with pytest.raises(CommandError, match="keeps the key's origins"):
+        rotate("--origin", "https://shop.example")
+
+
+def test_a_new_key_needs_a_scope():
+    with pytest.raises(CommandError, match="--scope is required"):
+        call_command("create_api_key", "web", "--project", "shop")
+    assert not Project.objects.exists()
+
+
+def test_the_admin_says_until_when_the_earlier_secret_works(shop, admin_client):
+    page = reverse("admin:privacy_apikey_change", args=[shop.key.pk])
+    assert "there is none" in admin_client.get(page).content.decode()
+    rotate("--overlap", "5")
+    said = admin_client.get(page).content.decode()
+    assert "earlier key works until" in said
+    assert "in 4\xa0hours" in said

@@ -11,7 +11,7 @@ from feedback.models import Example, Feedback, Image
 from feedback.normalise import content_hash
 from privacy import consent
 from tests.training.builders import Product, inputs, processed, shown_days_ago, texts_of
-from training import curation, datasets
+from training import curation, datasets, run_weights
 from training.models import Dataset
 
 SENTENCE = "the waiter forgot our soup twice, and the bread was cold"
@@ -242,8 +242,13 @@ def silent(weight):
 
 @pytest.mark.django_db
 def test_silence_counts_by_its_weight():
-    (row,) = datasets.rows(silent(0.25).version())
-    assert (row.source, row.weight, row.output) == ("silence", 0.25, "neg")
+    product = silent(0.25)
+    product.add_corpus()
+    run = product.train()
+    (row,) = [row for row in datasets.rows(run.dataset_version) if row.source == "silence"]
+    assert (row.weight, row.output) == (1.0, "neg")
+    weights = run_weights.of_rows(run, run.dataset_version, [row])
+    assert (weights.tolist(), run.weighing["silence"]) == ([0.25], 0.25)
 
 
 @pytest.mark.django_db

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from django.db import connection
 
+from feedback.models import Example
 from privacy import consent
 from tests import product as products
 from tests.training.builders import Product, built, inputs, shown_days_ago, texts_of
@@ -159,8 +160,9 @@ def test_what_is_added_and_removed_leaves_no_trace_in_the_hash(product):
 @pytest.mark.django_db
 @pytest.mark.parametrize("weight", [0.1, 1 / 3, 1e-3, 1])
 def test_a_weight_survives_storage_bit_by_bit(weight):
-    product = Product(settings={"silence_weight": weight})
-    shown_days_ago(product.show(TEXTS[0]))
+    product = Product()
+    product.add((TEXTS[0], "pos"))
+    Example.objects.update(base_weight=weight)
     version = product.version()
     assert datasets.rebuild(version) == version.content_hash
 

@@ -213,6 +213,9 @@ def _services(host: str, port: int) -> Iterator[Service]:
         ]
         worker += ["--without-gossip", "--without-mingle", "-n", f"{secrets.token_hex(4)}@%h"]
         yield Service(name, worker, environment, grace_seconds=30)
+    if settings.KAFKA_BOOTSTRAP_SERVERS:
+        stream = [*dying_with_parent(signal.SIGTERM), sys.executable, "manage.py", "consume_kafka"]
+        yield Service("kafka", stream, environment, grace_seconds=30)
     beat = [*celery, "beat", "-S", "config.beat.BellScheduler", "-l", "WARNING"]
     yield Service("beat", beat, environment)
     web = [
@@ -226,7 +229,8 @@ def _services(host: str, port: int) -> Iterator[Service]:
         "--port",
         f"{port}",
     ]
-    web += ["--workers", "2", "--blocking-threads", "4", "--respawn-failed-workers"]
+    web += ["--workers", f"{settings.WEB_PROCESSES}", "--blocking-threads", "4"]
+    web += ["--respawn-failed-workers"]
     web += ["--workers-kill-timeout", "10", "config.wsgi:application"]
     yield Service("web", web, environment, is_ready=partial(_answers, host, port))
 

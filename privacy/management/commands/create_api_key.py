@@ -1,19 +1,25 @@
-"""Make a key for a product's server or pages."""
+"""Make a key for a product's server or pages, or rotate it."""
 
 from argparse import ArgumentTypeError
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Field
 
-from privacy.access import create_key
+from privacy.access import create_key, rotate_key
 from privacy.models import ApiKey, Project, Scope
+
+MAX_OVERLAP_HOURS = 8_760  # a year
 
 
 class Command(BaseCommand):
-    help = "Print a new key, once, alone on stdout; makes the project if it is new."
+    help = (
+        "Print a new key, once, alone on stdout; makes the project if it is new. With --rotate the"
+        " key NAME gets another secret and keeps its scope, origins, limits and all it sent."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -22,7 +28,6 @@ class Command(BaseCommand):
         parser.add_argument("--project", required=True, type=_slug, metavar="SLUG")
         parser.add_argument(
             "--scope",
-            required=True,
             choices=Scope.values,
             help="; ".join(label for _, label in Scope.choices),
         )
@@ -34,20 +39,53 @@ class Command(BaseCommand):
             metavar="URL",
             help="an origin whose pages may use the key; repeat for several",
         )
+        parser.add_argument("--rotate", action="store_true", help="rotate the key of that name")
+        add_overlap(parser, of="the earlier secret of a rotated key")
 
     def handle(self, **options: Any) -> None:
+        self.stdout.write(_rotated(options) if options["rotate"] else self._created(options))
+
+    def _created(self, options: dict[str, Any]) -> str:
+        if options["scope"] is None:
+            raise CommandError("--scope is required, unless --rotate is given.")
         project, is_new = Project.objects.get_or_create(
             slug=options["project"], defaults={"name": options["project"]}
         )
         if is_new:
             self.stderr.write(f"New project {project.slug}.")
-        key = create_key(
+        return create_key(
             project=project,
             name=options["name"],
             scope=options["scope"],
             origins=options["origin"],
         )
-        self.stdout.write(key)
+
+
+def _rotated(options: dict[str, Any]) -> str:
+    name, project, scope = options["name"], options["project"], options["scope"]
+    if options["origin"]:
+        raise CommandError("--rotate keeps the key's origins.")
+    keys = ApiKey.objects.usable().filter(project__slug=project, name=name)
+    found = keys.filter(scope=scope) if scope else keys
+    if len(found) != 1:
+        raise CommandError(f"{len(found)} usable keys of {project!r} have that name; must be one.")
+    return rotate_key(found[0], overlap=options["overlap"])
+
+
+def add_overlap(parser: CommandParser, *, of: str) -> None:
+    parser.add_argument(
+        "--overlap",
+        type=_hours,
+        default="24",
+        metavar="HOURS",
+        help=f"how long {of} goes on working; 24 by default, 0 where it has leaked",
+    )
+
+
+def _hours(text: str) -> timedelta:
+    if not text.isdecimal() or int(text) > MAX_OVERLAP_HOURS:
+        raise ArgumentTypeError(f"write whole hours, from 0 to {MAX_OVERLAP_HOURS}")
+    return timedelta(hours=int(text))
 
 
 def _name(text: str) -> str:

@@ -1,0 +1,61 @@
+"""Contributors: how they stand, why, and a moderator's own word about them."""
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from feedback import contributors
+from feedback.admin.queue import TaskFilter
+from feedback.models import Contributor, Standing
+from privacy.admin import ReadOnlyAdmin, age
+
+
+@admin.register(Contributor)
+class ContributorAdmin(ReadOnlyAdmin):
+    list_display = ["user_id", "task", "standing", "trusted", "acts", "agreement", "scored"]
+    list_filter = ["standing", TaskFilter, "is_held"]
+    list_select_related = ["task"]
+    search_fields = ["user_id__startswith"]
+    search_help_text = "A contributor's id or its beginning"
+    ordering = ["-disagreed", "pk"]
+    fields = [
+        *("user_id", "task", "standing", "explanation", "trust", "honesty", "evidence", "acts"),
+        *("agreed", "disagreed", "is_held", "reason", "scored_at", "changes"),
+    ]
+    readonly_fields = ["explanation", "changes"]
+    actions = ["trust", "quarantine", "let_go"]
+
+    def has_decide_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("feedback.change_contributor")
+
+    @admin.display(description="Trust", ordering="trust")
+    def trusted(self, row: Contributor) -> str:
+        return f"{row.trust:.2f}" + (" (decided)" if row.is_held else "")
+
+    @admin.display(description="Agreed / not")
+    def agreement(self, row: Contributor) -> str:
+        return f"{row.agreed} / {row.disagreed}"
+
+    @admin.display(description="Scored", ordering="scored_at")
+    def scored(self, row: Contributor) -> str:
+        return age(row.scored_at) if row.scored_at else "not yet"
+
+    @admin.action(description="Trust, whatever the scores say", permissions=["decide"])
+    def trust(self, request: HttpRequest, rows: QuerySet[Contributor]) -> None:
+        self._hold(request, rows, Standing.TRUSTED)
+
+    @admin.action(description="Quarantine, whatever the scores say", permissions=["decide"])
+    def quarantine(self, request: HttpRequest, rows: QuerySet[Contributor]) -> None:
+        self._hold(request, rows, Standing.QUARANTINED)
+
+    @admin.action(description="Let the scores decide again", permissions=["decide"])
+    def let_go(self, request: HttpRequest, rows: QuerySet[Contributor]) -> None:
+        for row in rows.filter(is_held=True):
+            contributors.let_go(row, by=request.user.get_username())
+        self.message_user(request, "From the next scores on they are judged again.")
+
+    def _hold(self, request: HttpRequest, rows: QuerySet[Contributor], standing: Standing) -> None:
+        by = request.user.get_username()
+        for row in rows:
+            contributors.hold(row, standing=standing, by=by, reason="")
+        self.message_user(request, f"{len(rows)} {standing.value} from now on, by your decision.")

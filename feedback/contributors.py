@@ -1,0 +1,138 @@
+"""What follows from scores: who is on probation, trusted or quarantined, and what of their acts.
+
+Scores come from training, which knows what a model thinks; a moderator may decide otherwise.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Exists, Max, OuterRef, Q, QuerySet
+from django.db.models.functions import Now
+
+from feedback.models import Contributor, Feedback, Review, Standing, Status, Task
+
+LOW_TRUST = "feedback.low_trust"
+FEWEST_ACTS = 15  # below these a contributor is on probation
+QUARANTINED_BELOW, RELEASED_ABOVE = 0.3, 0.6  # probability of being honest
+FIGURES = ["honesty", "evidence", "acts", "agreed", "disagreed"]
+STEPS = 20  # trust has so many; a smaller change is no news
+
+
+@dataclass(frozen=True)
+class Score:
+    """What was found about one person: `acts` are those that say something about honesty."""
+
+    user_id: str
+    honesty: float
+    evidence: float
+    acts: int
+    agreed: int
+    disagreed: int
+
+
+@transaction.atomic
+def apply(task: Task, scores: Iterable[Score]) -> None:
+    """Store scores; a change of standing or trust leaves history, and quarantine what follows."""
+    Task.objects.select_for_update().get(pk=task.pk)  # runs ask for trust under the same lock
+    known = {row.user_id: row for row in Contributor.objects.filter(task=task)}
+    quiet = []
+    for score in scores:
+        row = known.get(score.user_id) or Contributor(task=task, user_id=score.user_id)
+        is_news = _judge(row, score) or row.pk is None
+        for name in FIGURES:
+            setattr(row, name, getattr(score, name))
+        row.scored_at = Now()
+        if is_news:
+            row._change_reason = _why(row)
+            row.save()
+        else:
+            quiet.append(row)
+    Contributor.objects.bulk_update(quiet, [*FIGURES, "scored_at"], batch_size=1_000)
+    follow(task)
+
+
+def _judge(row: Contributor, score: Score) -> bool:
+    """Set standing and trust in memory; return whether they changed."""
+    if row.is_held:
+        return False
+    before = row.standing, row.trust
+    is_new = score.acts < FEWEST_ACTS
+    limit = QUARANTINED_BELOW
+    if row.standing == Standing.QUARANTINED:
+        if is_new:
+            return False  # that few acts are left in sight clears nobody
+        limit = RELEASED_ABOVE
+    row.trust = 1.0 if is_new else max(1, round(score.honesty * STEPS)) / STEPS
+    row.standing = Standing.TRUSTED if score.honesty >= limit else Standing.QUARANTINED
+    if is_new:
+        row.standing = Standing.PROBATION
+    return before != (row.standing, row.trust)
+
+
+def _why(row: Contributor) -> str:
+    honesty = 0.0 if row.honesty is None else row.honesty
+    return f"{row.acts} acts, honest with probability {honesty:.2f}"
+
+
+@transaction.atomic
+def hold(contributor: Contributor, *, standing: str, by: str, reason: str) -> None:
+    """Let a moderator decide: scores change nothing any more, until it is let go."""
+    row = Contributor.objects.select_for_update().get(pk=contributor.pk)
+    row.standing, row.is_held, row.reason = standing, True, reason
+    row.trust = 1.0
+    row._change_reason = f"{standing} by {by}: {reason}"[:100]
+    row.save()
+    follow(row.task)
+
+
+@transaction.atomic
+def let_go(contributor: Contributor, *, by: str) -> None:
+    """Let the scores decide again, from their next round on."""
+    row = Contributor.objects.select_for_update().get(pk=contributor.pk)
+    row.is_held = False
+    row._change_reason = f"let go by {by}"
+    row.save()
+
+
+def follow(task: Task) -> None:
+    """Flag what quarantined people said and nobody accepted; give back what only that flagged."""
+    theirs = _of(task, [Standing.QUARANTINED])
+    accepted = Review.objects.filter(feedback=OuterRef("pk"), decision="accept")
+    suspect = theirs.filter(~Exists(accepted), status=Status.PROCESSED)
+    suspect.update(status=Status.FLAGGED, flags=[LOW_TRUST])
+    untouched = Q(status=Status.FLAGGED, flags=[LOW_TRUST], review=None)
+    free = _of(task, [Standing.PROBATION, Standing.TRUSTED]).filter(untouched)
+    free.update(status=Status.PENDING, flags=[], ready_at=Now(), attempts=0)
+
+
+def _of(task: Task, standings: list[Standing]) -> QuerySet[Any]:
+    people = Contributor.objects.filter(
+        task=OuterRef("task"), user_id=OuterRef("user_id"), standing__in=standings
+    )
+    return Feedback.objects.filter(
+        Exists(people), project=task.project_id, task=task, is_verified=True
+    )
+
+
+def newest_decision(task: Task) -> int:
+    """Return the newest record of the task's contributors; later ones are of later moments.
+
+    Call in a transaction: scores are stored under the same lock.
+    """
+    Task.objects.select_for_update().get(pk=task.pk)
+    newest = Contributor.history.filter(task=task).aggregate(newest=Max("history_id"))
+    return newest["newest"] or 0
+
+
+def standings_as_of(task: Task, history_id: int) -> dict[str, tuple[str, float]]:
+    """Return each contributor's standing and trust as they were when that record was written."""
+    records = Contributor.history.filter(task=task, history_id__lte=history_id)
+    latest = records.order_by("id", "-history_id").distinct("id")
+    found = {
+        pk: (standing, trust)
+        for pk, standing, trust in latest.values_list("id", "standing", "trust")
+    }
+    people = Contributor.objects.filter(task=task).values_list("pk", "user_id")
+    return {user_id: found[pk] for pk, user_id in people if pk in found}

@@ -1,0 +1,71 @@
+"""The endpoints about contributors: who is trusted on a task, why, and a moderator's own word."""
+
+from typing import Literal
+
+from msgspec import UNSET, UnsetType
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from config.api import Page, PageQuery, read
+from config.errors import NotFound
+from config.schema import documented
+from feedback import contributors
+from feedback.models import Contributor, Task
+from feedback.serializers import Slug, StandingBody, contributor_document
+from feedback.views.tasks import task_of
+from privacy.access import KeyRequest
+from privacy.serializers import UserId
+
+
+class StandingFilter(PageQuery, kw_only=True):
+    standing: Literal["probation", "trusted", "quarantined"] | UnsetType = UNSET
+
+
+class ContributorsView(APIView):
+    """People who said something about a task's answers."""
+
+    @documented(answer="The task's contributors, newest first.", query=StandingFilter)
+    def get(self, request: KeyRequest, slug: Slug) -> Response:
+        filters = read(request.query_params.dict(), StandingFilter)
+        rows = Contributor.objects.filter(task=task_of(request, slug))
+        if filters.standing is not UNSET:
+            rows = rows.filter(standing=filters.standing)
+        page = Page()
+        chosen = page.paginate_queryset(rows, request) or []
+        return page.get_paginated_response([contributor_document(row) for row in chosen])
+
+
+class ScoringView(APIView):
+    """Scores, which are renewed each hour, asked for now."""
+
+    @documented(gives={202: None}, answer="Begun; the task's `scored_at` tells when it is done.")
+    def post(self, request: KeyRequest, slug: Slug) -> Response:
+        task = task_of(request, slug)
+        Task.objects.filter(pk=task.pk).update(scored_at=None)
+        return Response({"task": task.slug, "scored_at": None}, 202)
+
+
+class ContributorView(APIView):
+    """One of them."""
+
+    @documented(answer="How the person stands, and why.")
+    def get(self, request: KeyRequest, slug: Slug, user_id: UserId) -> Response:
+        return Response(contributor_document(_contributor_of(request, slug, user_id)))
+
+    @documented(body=StandingBody, answer="How the person stands now.")
+    def put(self, request: KeyRequest, slug: Slug, user_id: UserId) -> Response:
+        row = _contributor_of(request, slug, user_id)
+        body = read(request.data, StandingBody)
+        if body.standing is None:
+            contributors.let_go(row, by=body.moderator)
+        else:
+            contributors.hold(row, standing=body.standing, by=body.moderator, reason=body.reason)
+        row.refresh_from_db()
+        return Response(contributor_document(row))
+
+
+def _contributor_of(request: KeyRequest, slug: str, user_id: str) -> Contributor:
+    row = Contributor.objects.filter(task=task_of(request, slug), user_id=user_id).first()
+    if row is None:
+        raise NotFound
+    return row

@@ -1,0 +1,138 @@
+"""Scores of contributors from what they said, what a model learnt, reviews and audits."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from feedback import review
+from feedback.models import Contributor, Feedback, Inference
+from tests.training.builders import BAD, GOOD, processed, sentences
+from training import contributors, runs
+
+pytestmark = pytest.mark.django_db
+PLACES = [f"corner {n}" for n in range(4)]
+
+
+@pytest.fixture
+def shop(product):
+    product.add_corpus()
+    return product
+
+
+def shown():
+    """Return twenty texts with what is right and what the model says, half of it wrong."""
+    pairs = [(text, "pos") for text in sentences(GOOD[:5], PLACES)]
+    pairs += [(text, "neg") for text in sentences(BAD[:5], PLACES)]
+    return [(text, right, ("neg", "pos")[n % 2]) for n, (text, right) in enumerate(pairs[::2])]
+
+
+def react(shop, user, *, is_honest, only_if_wrong=False):
+    """Show answers to a user, who says what they believe of each."""
+    for text, right, output in shown():
+        believed = right if is_honest else {"neg": "pos", "pos": "neg"}[right]
+        inference = shop.show(text, output, user)
+        if believed != output:
+            shop.react(inference, "correction", believed, user)
+        elif not only_if_wrong:
+            shop.react(inference, "up", user=user)
+
+
+def standing_of(user):
+    return Contributor.objects.get(user_id=user)
+
+
+def test_it_works(shop):
+    for user in ("ann", "bob", "cid"):
+        react(shop, user, is_honest=True)
+    react(shop, "eve", is_honest=False)
+    assert contributors.score_task(shop.task) == 4
+    assert [standing_of(user).standing for user in ("ann", "bob", "cid", "eve")] == [
+        *["trusted"] * 3,
+        "quarantined",
+    ]
+    eve = standing_of("eve")
+    assert (eve.acts, eve.agreed, eve.disagreed) == (20, 0, 20)
+    shop.task.refresh_from_db()
+    assert shop.task.approving_ratio > 0.9
+    assert shop.task.disagreeing_ratio > 0.9
+
+
+def test_silence_counts_where_people_speak_to_disagree(shop):
+    for user in ("ann", "bob", "cid"):
+        react(shop, user, is_honest=True, only_if_wrong=True)
+    react(shop, "eve", is_honest=False, only_if_wrong=True)
+    Inference.objects.update(created_at=timezone.now() - timedelta(days=2))
+    contributors.score_task(shop.task)
+    shop.task.refresh_from_db()
+    assert shop.task.approving_ratio < 0.1
+    assert shop.task.disagreeing_ratio > 0.7
+    assert standing_of("ann").acts == 20
+    assert standing_of("eve").standing == "quarantined"
+
+
+def test_a_moderators_decision_counts_where_no_model_is(product):
+    """Texts have no trainer: what was accepted speaks for a person, what was rejected against."""
+    product.task.modality, product.task.labels = "text", []
+    product.task.save()
+    for n in range(40):
+        user = ("ann", "eve")[n % 2]
+        row = product.react(product.show(f"q {n}", f"answer {n}", user), "edited", f"my {n}", user)
+        processed(row)
+        if user == "ann":
+            review.accept(row, by="mia")
+        else:
+            review.reject(row, by="mia", reason="Nonsense.")
+    assert contributors.score_task(product.task) == 2
+    assert standing_of("ann").standing == "trusted"
+    assert standing_of("eve").standing == "quarantined"
+
+
+def test_nobody_is_scored_where_nobody_spoke(shop):
+    shop.show("good soup")
+    assert contributors.score_task(shop.task) == 0
+
+
+def test_acts_that_are_not_verified_are_not_scored(shop):
+    for text, _, output in shown():
+        inference = shop.show(text, output, "ann", shop.new_key("capture"))
+        shop.react(inference, "up", user="ann", key=shop.new_key("capture"))
+    assert contributors.score_task(shop.task) == 0
+
+
+def test_a_task_is_due_after_its_first_acts_and_not_before_an_hour(shop):
+    assert contributors.waiting_seconds() is None
+    react(shop, "ann", is_honest=True)
+    assert contributors.waiting_seconds() == 0.0
+    contributors.score_due()
+    assert contributors.waiting_seconds() is None
+    react(shop, "bob", is_honest=True)
+    assert contributors.waiting_seconds() is None
+    shop.task.refresh_from_db()
+    shop.task.scored_at -= timedelta(minutes=61)
+    shop.task.save()
+    assert contributors.waiting_seconds() == 0.0
+
+
+def test_a_task_without_trust_is_not_scored(shop):
+    shop.task.settings = {"trust": False}
+    shop.task.save()
+    react(shop, "ann", is_honest=True)
+    assert contributors.waiting_seconds() is None
+
+
+def test_distrust_weighs_in_the_next_run_and_not_in_the_last(shop):
+    for user in ("ann", "bob", "cid"):
+        react(shop, user, is_honest=True)
+    react(shop, "eve", is_honest=False)
+    for row in Feedback.objects.all():
+        processed(row)
+    before = shop.train()
+    contributors.score_task(shop.task)
+    after = shop.train()
+    assert before.weighing["as_of"] == 0
+    assert after.weighing["as_of"] > 0
+    # Three say the same of each text, and one speaks for them.
+    assert (before.weighing["contributors"], after.weighing["contributors"]) == (2, 1)
+    for run in (before, after):
+        assert runs.rebuild(run.model_version) == run.model_version.weights_hash
