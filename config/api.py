@@ -3,6 +3,7 @@
 import logging
 import re
 import sys
+from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -39,11 +40,15 @@ class StrictJSONParser(BaseParser):
         limit = getattr(context["view"], "max_body_bytes", ITEM_BYTES)
         if length > limit:
             raise errors.TooLarge(f"The body may have {limit:,} bytes; it has {length:,}.")
-        load = getattr(context["view"], "load_body", loads)
-        try:
-            return load(stream.read(length))
-        except MalformedJSON as problem:
-            raise malformed(problem.pointer, problem.detail) from None
+        return load(stream.read(length), getattr(context["view"], "load_body", loads))
+
+
+def load(raw: bytes, decode: Callable[[bytes], Any] = loads) -> Any:
+    """Decode strict JSON; raise Malformed with the place where it is none."""
+    try:
+        return decode(raw)
+    except MalformedJSON as problem:
+        raise malformed(problem.pointer, problem.detail) from None
 
 
 class JSONRenderer(BaseRenderer):

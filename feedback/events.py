@@ -7,10 +7,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta
 
-from config.api import malformed, read
+from config.api import load, malformed, read
 from config.errors import Malformed
 from config.json import JSON
-from feedback.intake import load
 
 Headers: TypeAlias = Mapping[str, str | bytes | None]
 Filled = Annotated[str, Meta(min_length=1)]

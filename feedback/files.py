@@ -14,14 +14,13 @@ from typing import IO, Any, NamedTuple
 import msgspec
 
 from config import json
-from config.api import BATCH_BYTES
+from config.api import BATCH_BYTES, load
 from config.errors import EmendError, Unavailable
 from feedback.capture import Kept, capture_feedback
 from feedback.capture.drafts import Sent
 from feedback.intake import (
     Ending,
     capture_each,
-    load,
     read_sent,
     refusal_of,
     told,

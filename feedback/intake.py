@@ -13,11 +13,10 @@ import msgspec
 from django.db import DataError, InterfaceError, OperationalError, close_old_connections
 
 from config import json
-from config.api import malformed, read
-from config.errors import EmendError, InternalError, Problem, Unavailable
+from config.api import read
+from config.errors import EmendError, InternalError, Unavailable
 from feedback.capture import Kept
 from feedback.capture.drafts import Sent
-from feedback.errors import Rejected
 from feedback.serializers import FeedbackBody, InferenceBody
 from privacy.idempotency import fingerprint
 from privacy.models import Project
@@ -51,14 +50,6 @@ class Ending:
     def _note(self, number: int, _frame: object) -> None:
         self.is_near = True
         signal.signal(number, signal.SIG_DFL)  # who asks twice does not want to wait
-
-
-def load(raw: bytes) -> json.JSON:
-    """Decode strictly, as a body of the API; raise Malformed."""
-    try:
-        return json.loads(raw)
-    except json.Malformed as problem:
-        raise malformed(problem.pointer, problem.detail) from None
 
 
 def read_sent(
@@ -118,10 +109,7 @@ def until_stored(
 
 def refusal_of(outcome: Kept | EmendError) -> EmendError | None:
     """Return why an item is not stored, or is stored as rejected; None for one that is well."""
-    if isinstance(outcome, EmendError):
-        return outcome
-    reasons = [Problem(**reason) for reason in outcome.rejections]
-    return Rejected(reasons[0].detail, errors=reasons) if reasons else None
+    return outcome if isinstance(outcome, EmendError) else outcome.refusal
 
 
 def told(error: EmendError) -> dict[str, Any]:

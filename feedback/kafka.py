@@ -16,12 +16,12 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from django.conf import settings
 
 from config import json
-from config.api import malformed
+from config.api import load, malformed
 from config.errors import EmendError, Unavailable
 from feedback.capture import capture_feedback, capture_inferences
 from feedback.capture.drafts import Sent
 from feedback.events import Event, read_event
-from feedback.intake import Ending, capture_each, load, read_sent, told, until_stored
+from feedback.intake import Ending, capture_each, read_sent, told, until_stored
 from feedback.models import DeadLetter
 from feedback.serializers import FeedbackBody, InferenceBody
 from privacy.access import Sender
@@ -214,9 +214,10 @@ def _letter(item: Received, error: EmendError) -> DeadLetter:
 def _content(item: Received) -> json.JSON:
     """Return what was sent as far as it can be read: a name in it speaks for its value."""
     try:
-        return item.event.data if item.event else load(item.value)
+        sent: json.JSON = item.event.data if item.event else load(item.value)
     except EmendError:
-        return item.value.decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+        sent = item.value.decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return sent
 
 
 def _redacted(value: json.JSON, length: int) -> str:

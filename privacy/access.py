@@ -38,6 +38,11 @@ SEEN_SECONDS = 1.0  # how long a process may go by a key and a project that have
 _seen: dict[bytes, tuple[ApiKey, float]] = {}  # by the key's SHA-256, with when it was read
 
 
+def _digest(key: str) -> bytes:
+    """Return all that is kept of a key beside its beginning."""
+    return hashlib.sha256(key.encode()).digest()
+
+
 def create_key(*, project: Project, name: str, scope: str, origins: list[str]) -> str:
     """Store a new key and return it; it cannot be shown again."""
     key, kept = _new_key(scope)
@@ -65,13 +70,13 @@ def _new_key(scope: str) -> tuple[str, dict[str, Any]]:
     key = PREFIXES[Scope(scope)] + secrets.token_urlsafe(32)
     return key, {
         "prefix": key[:PREFIX_LENGTH],
-        "digest": hashlib.sha256(key.encode()).digest(),
+        "digest": _digest(key),
     }
 
 
 def find_key(key: str) -> ApiKey:
     """Return the usable key with its project; raise Unauthenticated."""
-    prefix, digest = key[:PREFIX_LENGTH], hashlib.sha256(key.encode()).digest()
+    prefix, digest = key[:PREFIX_LENGTH], _digest(key)
     live = IdentitySecret.objects.live().filter(project=OuterRef("project"))
     candidates = ApiKey.objects.usable().beginning(prefix).select_related("project")
     for candidate in candidates.annotate(live_nonces=ArraySubquery(live.values("nonce"))):
@@ -88,7 +93,7 @@ def recall_key(key: str) -> ApiKey:
 
     For views that ask again whether it is usable.
     """
-    digest = hashlib.sha256(key.encode()).digest()
+    digest = _digest(key)
     found, read_at = _seen.get(digest, (None, 0.0))
     now = time.monotonic()
     return reread_key(key) if found is None or now - read_at >= SEEN_SECONDS else found
@@ -99,13 +104,13 @@ def reread_key(key: str) -> ApiKey:
     found = find_key(key)
     if len(_seen) >= MAX_SEEN:
         _seen.clear()
-    _seen[hashlib.sha256(key.encode()).digest()] = (found, time.monotonic())
+    _seen[_digest(key)] = (found, time.monotonic())
     return found
 
 
 def _sought(key: str, find: Callable[[str], ApiKey], address: str) -> ApiKey:
     """Find a key; what this process has not seen is a guess, and Throttled after too many."""
-    if hashlib.sha256(key.encode()).digest() in _seen:
+    if _digest(key) in _seen:
         return find(key)
     with limits.failures(Unauthenticated, {limits.WRONG_KEYS: address}):
         return find(key)

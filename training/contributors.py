@@ -19,7 +19,16 @@ from feedback import contributors
 from feedback.contributors import Score
 from feedback.models import Example, Feedback, Task
 from feedback.signals import EXPLICIT, SIGNALS
-from feedback.trust import ANOTHER, SILENT, Floats, Indices, Regime, Scores
+from feedback.trust import (
+    ANOTHER,
+    SILENT,
+    Exposures,
+    Floats,
+    Indices,
+    Regime,
+    Scores,
+    score,
+)
 from training import runs
 from training.crowd import Crowd, settle
 from training.statistics import wilson
@@ -34,7 +43,7 @@ FEWEST_AUDITS = 30
 
 
 APPROVING = [name for name, signal in SIGNALS.items() if signal.case]
-Judged: TypeAlias = tuple[Crowd, Scores]
+Judged: TypeAlias = tuple[Crowd | Exposures, Scores]
 
 
 class Shown(msgspec.Struct):
@@ -156,16 +165,16 @@ def _by_reviews(shown: list[Shown], people: dict[str, int]) -> Judged:
     """Hold what people said against moderators' decisions alone: right (1) or wrong (0)."""
     decided = [row for row in shown if row.decision in {"accept", "reject"}]
     count = len(decided)
-    crowd = Crowd(
-        texts=[""] * count,
+    exposures = Exposures(
         contributor=_array(people[row.user_id] for row in decided),
         item=np.arange(count),
+        topic=np.zeros(count, dtype=np.intp),
         shown=np.zeros(count, dtype=np.intp),
         said=np.ones(count, dtype=np.intp),
+        likely=np.full((count, 2), 0.5),
         known=_array(int(row.decision == "accept") for row in decided),
-        contributors=len(people),
     )
-    return crowd, settle(crowd, lambda texts, _, __: np.full((len(texts), 2), 0.5))
+    return exposures, score(exposures, len(people))
 
 
 def _said(row: Shown, place: dict[str, int]) -> int:
@@ -203,7 +212,7 @@ def _array(values: Iterable[int]) -> Indices:
     return np.fromiter(values, dtype=np.intp)
 
 
-def _documents(people: dict[str, int], crowd: Crowd, scores: Scores) -> list[Score]:
+def _documents(people: dict[str, int], crowd: Crowd | Exposures, scores: Scores) -> list[Score]:
     says = crowd.said != SILENT
     counts = says | (scores.regime.silence_weight > 0)
     agrees = says & (crowd.said == scores.truth[crowd.item].argmax(axis=1))

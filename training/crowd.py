@@ -97,11 +97,18 @@ def _likely(crowd: Crowd, out_of_fold: OutOfFold, honesty: Floats, silence: floa
 
 
 def topics_of(texts: Sequence[str]) -> Indices:
-    """Group texts that are about the same things (m,); few texts are one group."""
+    """Group texts that are about the same things (m,); few texts, or few words, are one group."""
     count = min(TOPICS, len(texts) // ROWS_A_TOPIC)
+    one = np.zeros(len(texts), dtype=np.intp)
     if count < 2:
-        return np.zeros(len(texts), dtype=np.intp)
-    counted = TfidfVectorizer(sublinear_tf=True, min_df=2, max_features=TERMS).fit_transform(texts)
+        return one
+    terms = TfidfVectorizer(sublinear_tf=True, min_df=2, max_features=TERMS)
+    try:
+        counted = terms.fit_transform(texts)
+    except ValueError:  # no word stands in two of them
+        return one
+    if counted.shape[1] < 2:
+        return one
     dimensions = min(DIMENSIONS, counted.shape[1] - 1)
     found = TruncatedSVD(dimensions, random_state=0).fit_transform(counted)
     lengths = np.linalg.norm(found, axis=1, keepdims=True)

@@ -13,12 +13,13 @@ from uuid import UUID
 from django.db import IntegrityError, OperationalError, connection, transaction
 from psycopg.errors import DeadlockDetected
 
-from config.errors import EmendError, IdConflict, Unavailable
+from config.errors import EmendError, IdConflict, Problem, Unavailable
 from config.health import has_free_disk
 from feedback.capture.drafts import Door, Draft, Sent
 from feedback.capture.judging import judge_all
 from feedback.capture.lookups import Wanted, look
 from feedback.capture.rows import InferenceRow, bytea, store
+from feedback.errors import Rejected
 from feedback.modalities.image import IMAGE_ID
 from feedback.models import Feedback, Inference
 from feedback.serializers import (
@@ -43,6 +44,12 @@ class Kept(NamedTuple):
     receipt: Any
     rejections: list[dict[str, str]]
     is_new: bool
+
+    @property
+    def refusal(self) -> Rejected | None:
+        """Why validation refused it; None for what it let through."""
+        reasons = [Problem(**reason) for reason in self.rejections]
+        return Rejected(reasons[0].detail, errors=reasons) if reasons else None
 
 
 class Repeat(NamedTuple):

@@ -15,11 +15,12 @@ from config.api import (
     MAX_BATCH_ITEMS,
     PROBLEM_TYPE,
     Page,
+    load,
     malformed,
     problem_document,
     read,
 )
-from config.errors import EmendError, Problem
+from config.errors import EmendError
 from config.schema import documented
 from feedback.capture import Kept, capture_feedback, capture_inferences
 from feedback.capture.drafts import Sent
@@ -178,9 +179,9 @@ def _read(
 
 def _read_item(request: KeyRequest, raw: bytes) -> tuple[object, Reading]:
     try:
-        document = json.loads(raw)
-    except json.Malformed as problem:
-        return raw, malformed(problem.pointer, problem.detail)
+        document = load(raw)
+    except EmendError as error:
+        return raw, error
     try:
         return _read(request, document, FeedbackBody)
     except EmendError as error:
@@ -203,9 +204,8 @@ def _answer(outcome: Kept | EmendError) -> Answer:
     """Answer what was kept; a row that validation refused is answered as the problem it is."""
     if isinstance(outcome, EmendError):
         raise outcome
-    if outcome.rejections:
-        reasons = [Problem(**reason) for reason in outcome.rejections]
-        document = problem_document(Rejected(reasons[0].detail, errors=reasons))
+    if outcome.refusal is not None:
+        document = problem_document(outcome.refusal)
         return Answer(Rejected.status, document | {"id": outcome.receipt.id})
     return Answer(201 if outcome.is_new else 200, msgspec.structs.asdict(outcome.receipt))
 
