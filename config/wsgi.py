@@ -14,7 +14,7 @@ from django.db.backends.signals import connection_created
 from django.urls import get_resolver
 from django.utils.module_loading import import_string
 
-from config.api import plain_problem
+from config.api import BATCH_BYTES, plain_problem
 from config.database import limit_statements
 from config.errors import Malformed
 
@@ -50,8 +50,12 @@ sys.setswitchinterval(0.001)
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     is_api = environ["PATH_INFO"].startswith("/api/v1/")
     try:
-        return (api if is_api else pages)(environ, start_response)
+        answer = (api if is_api else pages)(environ, start_response)
     except (ValueError, LookupError):  # of the request's own headers, before any handler
-        answer = plain_problem(Malformed("A header cannot be read."))
-        start_response("400 Bad Request", list(answer.items()))
-        return [answer.content]
+        refusal = plain_problem(Malformed("A header cannot be read."))
+        start_response("400 Bad Request", list(refusal.items()))
+        answer = [refusal.content]
+    # What a refusal left unread is taken in: else the server closes the connection, and the
+    # client's next request, if not the answer itself, is lost on it.
+    environ["wsgi.input"].read(BATCH_BYTES)
+    return answer

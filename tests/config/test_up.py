@@ -1,5 +1,6 @@
 """`up` as a person runs it, and the supervisor below it."""
 
+import http.client
 import json
 import os
 import re
@@ -100,6 +101,23 @@ def test_it_works(command):
         "granian",
     ):
         assert name in running
+
+
+def test_a_refusal_keeps_the_connection_though_the_body_comes_late(command):
+    connection = http.client.HTTPConnection("127.0.0.1", command.port, timeout=30)
+    connection.connect()
+    kept, body = connection.sock, b"{}" * 1_000
+    for _ in range(3):
+        connection.putrequest("POST", "/api/v1/feedback/")
+        connection.putheader("Content-Length", str(len(body)))
+        connection.endheaders()
+        time.sleep(0.2)  # on a busy machine the two arrive apart
+        connection.send(body)
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.status == 401
+        assert connection.sock is kept
+    connection.close()
 
 
 def test_the_first_start_hands_out_password_and_keys(command):
