@@ -3,10 +3,10 @@ FROM python:3.12-slim
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 
 WORKDIR /app
-COPY requirements/base.txt requirements/base.txt
+COPY requirements/base.txt requirements/kafka.txt requirements/
 # The CPU build of torch; the default one brings gigabytes for graphics cards.
 RUN pip install --no-deps --index-url https://download.pytorch.org/whl/cpu torch==2.13.0 \
- && pip install -r requirements/base.txt
+ && pip install -r requirements/base.txt -r requirements/kafka.txt
 
 RUN useradd --create-home --uid 10001 emend \
  && install --directory --owner emend --group emend --mode 0700 /data

@@ -25,7 +25,12 @@ up: setup ## run Emend here until Ctrl-C (ARGS="--port 8001" passes options)
 	$(PYTHON) manage.py up $(ARGS)
 
 test: setup-dev ## run the tests (ARGS="-k gates" passes options)
+ifdef ARGS
 	$(PYTHON) -m pytest $(ARGS)
+else
+	$(PYTHON) -m pytest -n 2 --dist loadfile -m "not alone"
+	$(PYTHON) -m pytest -m alone
+endif
 
 lint: setup-dev ## judge style and spelling
 	$(VENV)/bin/ruff check .

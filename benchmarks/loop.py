@@ -1,4 +1,4 @@
-"""The demo over several seeds: accuracy before and after, the ceiling, what the loop closes.
+"""The demo over several seeds: accuracy before and after, the ceiling, with and without vandals.
 
 python -m benchmarks.loop [--reviews FILE.tsv] [--seeds 5]
 """
@@ -16,6 +16,7 @@ from scipy.stats import t
 
 HOUSE = Path(__file__).parent.parent
 RATIOS = ["accuracy_before", "accuracy_after", "ceiling", "gap_closed_ratio", "relative_gain"]
+RATIOS += ["trust_off", "trust_on", "oracle", "caught_ratio", "honest_lost_ratio"]
 
 
 def main() -> None:
@@ -32,6 +33,11 @@ def main() -> None:
     print(f"promoted           {sum(result['promoted'] for result in results)} of {len(results)}")
     refused = sum(result["corrections_only"]["status"] == "refused" for result in results)
     print(f"corrections alone  refused {refused} of {len(results)}")
+    caught = sum(bool(result["refused_by"]) for result in results)
+    resisted = sum(result["is_resisted"] for result in results)
+    print(
+        f"with 40% vandals   trust off refused {caught}, on promoted {resisted} of {len(results)}"
+    )
 
 
 def run(seed: int, reviews: Path | None, folder: str) -> dict[str, Any]:
@@ -42,6 +48,8 @@ def run(seed: int, reviews: Path | None, folder: str) -> dict[str, Any]:
     command = ["env", f"EMEND_DATA_DIR={folder}", *command]
     ended = subprocess.run(command, cwd=HOUSE, check=True, capture_output=True)
     result: dict[str, Any] = json.loads(ended.stdout)
+    poisoned = result.pop("poisoned")
+    result |= poisoned | {"promoted": result["promoted"], "is_resisted": poisoned["promoted"]}
     result["relative_gain"] = result["accuracy_after"] / result["accuracy_before"] - 1
     print(f"seed {seed}: " + ", ".join(f"{name} {result[name]:.3f}" for name in RATIOS), flush=True)
     return result

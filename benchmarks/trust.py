@@ -1,20 +1,24 @@
 """How well vandals are found and what that is worth: a crowd simulated on real sentences.
 
-python -m benchmarks.trust --movies FOLDER [--seeds 2] [--showings 3] [--kinds flip95 ...]
+python -m benchmarks.trust (--movies FOLDER | --dynasent FOLDER) [--seeds 2] [--showings 3]
+    [--items 4000] [--kinds flip95 ...] [--shares 0.2 0.4] [--ways all:1.0 ...]
 
-FOLDER holds rt-polarity.pos.gz and .neg.gz. 200 users are shown answers of a poor first model; the
-honest are wrong in one case of twenty. For each kind of attacker and each way to react: accuracy
-on 2,000 sentences that nobody saw when all votes are taken, when trusted ones are, and when an
-oracle drops the attackers; attackers found; honest people lost.
+Movies: rt-polarity.pos.gz and .neg.gz, two labels; dynasent: *-dev.jsonl.gz, three. 200 users are
+shown answers of a poor first model; the honest are wrong in one case of twenty. For each kind of
+attacker and each way to react: accuracy on sentences that nobody saw (2,000, or a quarter) when all
+votes are taken, when trusted ones are, and when an oracle drops the attackers; attackers found;
+honest people lost.
 """
 
 import argparse
 import gzip
+import json
 import random
-import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -26,17 +30,49 @@ from training.trainers import classification
 
 USERS, FIRST, HOLDOUT = 200, 250, 2_000
 HONEST_NOISE = 0.05
-NAMES = ["neg", "pos"]
-CONFIG = classification.ClassifierConfig(folds=3)
-WORDS = ["film", "movie", "story", "comedy", "characters"]
+CONFIG = classification.ClassifierConfig(folds=2)
+# Folds are for calibration, which changes no answer: a model that only answers needs none.
+ANSWERING = classification.ClassifierConfig(folds=1)
+WAYS = ["all:1.0", "disagreeing:1.0", "all:0.3", "disagreeing:0.3"]
+# How often attackers are wrong (n,): from their place in time (0 to 1), whether they attack the
+# item, and how many labels there are.
+Attack = Callable[[Floats, np.ndarray, int], Floats]
+ATTACKS: dict[str, Attack] = {
+    "flip95": lambda time_, _, __: np.full(time_.size, 0.95),
+    "flip70": lambda time_, _, __: np.full(time_.size, 0.70),
+    "random": lambda time_, _, labels: np.full(time_.size, 1 - 1 / labels),
+    "sleeper": lambda time_, _, __: np.where(time_ > 0.5, 1.0, 0.0),
+    "sybil": lambda _, is_target, __: np.where(is_target, 1.0, 0.0),
+    "topic": lambda _, is_target, __: np.where(is_target, 1.0, 0.0),
+}
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Sentences with their label by index, and words that some of them are about."""
+
+    names: list[str]
+    rows: list[tuple[str, int]]
+    words: list[str]
+
+
+@dataclass(frozen=True)
+class Case:
+    """Who attacks, how many, and who speaks how often; and how much is shown to whom."""
+
+    kind: str
+    share: float
+    way: str
+    showings: int
+    items: int
 
 
 @dataclass(frozen=True, eq=False)
 class World:
     """What was shown to whom, what they said (n,), and what is true."""
 
+    names: list[str]
     texts: list[str]
-    truth: Indices
     shown: Indices
     item: Indices
     user: Indices
@@ -46,70 +82,64 @@ class World:
     holdout: list[tuple[str, int]]
 
 
-def load(folder: Path) -> list[tuple[str, int]]:
+def movies(folder: Path) -> Corpus:
     rows = []
     for label, name in enumerate(("neg", "pos")):
         with gzip.open(folder / f"rt-polarity.{name}.gz", "rt", encoding="latin-1") as file:
             rows += [(line.strip(), label) for line in file]
-    return rows
+    return Corpus(["neg", "pos"], rows, ["film", "movie", "story", "comedy", "characters"])
 
 
-# An attacker's vote: from chance, the truth, whether the item is one they attack, and their place
-# in time (0 to 1).
-Attack = Callable[[np.random.Generator, int, bool, float], int]
-ATTACKS: dict[str, Attack] = {
-    "flip95": lambda chance, truth, _, __: 1 - truth if chance.random() < 0.95 else truth,
-    "flip70": lambda chance, truth, _, __: 1 - truth if chance.random() < 0.70 else truth,
-    "random": lambda chance, _, __, ___: int(chance.integers(0, 2)),
-    "sleeper": lambda _, truth, __, time: 1 - truth if time > 0.5 else truth,
-    "sybil": lambda _, truth, is_target, __: 1 - truth if is_target else truth,
-    "topic": lambda _, truth, is_target, __: 1 - truth if is_target else truth,
-}
+def dynasent(folder: Path) -> Corpus:
+    names, rows = ["negative", "neutral", "positive"], []
+    for path in sorted(folder.glob("*-dev.jsonl.gz")):
+        with gzip.open(path, "rt", encoding="utf-8") as file:
+            found = map(json.loads, file)
+            rows += [(row["sentence"], names.index(row["gold_label"])) for row in found]
+    return Corpus(names, rows, ["food", "place", "time", "service", "order"])
 
 
-def make(
-    rows: list[tuple[str, int]], kind: str, share: float, speaks: str, seed: int, showings: int
-) -> World:
-    """Show all but the first and the held-out sentences to people, who react."""
+def make(corpus: Corpus, case: Case, seed: int) -> World:
+    """Show sentences that are neither the first ones nor held out to people, who react."""
     chance = np.random.default_rng(seed)
-    rows = list(rows)
+    rows, labels = list(corpus.rows), len(corpus.names)
     random.Random(seed).shuffle(rows)
-    first, holdout, stream = rows[:FIRST], rows[FIRST : FIRST + HOLDOUT], rows[FIRST + HOLDOUT :]
+    start = FIRST + min(HOLDOUT, len(rows) // 4)
+    first, holdout, stream = rows[:FIRST], rows[FIRST:start], rows[start:][: case.items]
     texts, truth = [text for text, _ in stream], np.array([label for _, label in stream])
-    model = train(first, np.ones(len(first)))
-    shown = model.predict_proba(texts).argmax(axis=1)
-    item = np.repeat(np.arange(len(texts)), showings)
-    user = np.concatenate([chance.permutation(USERS)[:showings] for _ in texts])
+    shown = train(corpus.names, first, np.ones(len(first))).predict_proba(texts).argmax(axis=1)
+    item = np.repeat(np.arange(len(texts)), case.showings)
+    user = np.concatenate([chance.permutation(USERS)[: case.showings] for _ in texts])
     is_bad = np.zeros(USERS, dtype=bool)
-    is_bad[chance.permutation(USERS)[: round(share * USERS)]] = True
+    is_bad[chance.permutation(USERS)[: round(case.share * USERS)]] = True
     is_target = chance.random(len(texts)) < 0.5
-    if kind == "topic":
-        word = WORDS[int(chance.integers(len(WORDS)))]
-        is_target = np.array([word in text for text in texts])
-    time = np.arange(item.size) / item.size
-    believed = np.empty(item.size, dtype=np.intp)
-    for n, (i, u) in enumerate(zip(item, user, strict=True)):
-        label = int(truth[i])
-        if is_bad[u]:
-            believed[n] = ATTACKS[kind](chance, label, bool(is_target[i]), time[n])
-        else:
-            believed[n] = 1 - label if chance.random() < HONEST_NOISE else label
-    mode, reacting = speaks.split(":")
+    if case.kind == "topic":
+        word = chance.choice(corpus.words)
+        is_target = np.array([word in text.lower() for text in texts])
+    wrong = np.full(item.size, HONEST_NOISE)
+    turn = chance.integers(1, labels, item.size)  # from the truth to what is said instead
+    if case.share:
+        attack = ATTACKS[case.kind](np.arange(item.size) / item.size, is_target[item], labels)
+        wrong = np.where(is_bad[user], attack, wrong)
+    if case.kind == "sybil":  # they say the same
+        turn = chance.integers(1, labels, len(texts))[item]
+    believed = (truth[item] + turn * (chance.random(item.size) < wrong)) % labels
+    mode, reacting = case.way.split(":")
     is_said = chance.random(item.size) < float(reacting)
     if mode == "disagreeing":
         is_said &= believed != shown[item]
     said = np.where(is_said, believed, SILENT)
-    return World(texts, truth, shown, item, user, said, is_bad, first, holdout)
+    return World(corpus.names, texts, shown, item, user, said, is_bad, first, holdout)
 
 
-def train(rows: list[tuple[str, int]], weights: Floats) -> LinearClassifier:
+def train(names: list[str], rows: list[tuple[str, int]], weights: Floats) -> LinearClassifier:
     chosen = np.flatnonzero(weights > 0)
     return classification.fit(
         [rows[n][0] for n in chosen],
-        [NAMES[rows[n][1]] for n in chosen],
+        [names[rows[n][1]] for n in chosen],
         weights[chosen],
-        label_names=NAMES,
-        config=CONFIG,
+        label_names=names,
+        config=ANSWERING,
     )
 
 
@@ -120,14 +150,14 @@ def accuracy(world: World, weight_of_user: Floats, silence: float) -> float:
     said, place = np.unique(pairs, axis=0, return_inverse=True)
     rows = world.first + [(world.texts[i], int(y)) for i, y in said]
     summed = np.bincount(place.ravel(), weight)
-    model = train(rows, np.concatenate([np.ones(len(world.first)), summed]))
+    model = train(world.names, rows, np.concatenate([np.ones(len(world.first)), summed]))
     texts, truth = zip(*world.holdout, strict=True)
     return float((model.predict_proba(texts).argmax(axis=1) == np.array(truth)).mean())
 
 
-def out_of_fold(texts: Sequence[str], labels: Indices, weights: Floats) -> Floats:
+def out_of_fold(names: list[str], texts: Sequence[str], labels: Indices, weights: Floats) -> Floats:
     return classification.out_of_fold_probabilities(
-        texts, [NAMES[label] for label in labels], weights, label_names=NAMES, config=CONFIG
+        texts, [names[label] for label in labels], weights, label_names=names, config=CONFIG
     )
 
 
@@ -143,7 +173,7 @@ def trial(world: World) -> list[float]:
         contributors=USERS,
         starting=world.first,
     )
-    scores = settle(crowd, out_of_fold)
+    scores = settle(crowd, partial(out_of_fold, world.names))
     is_found = scores.honesty < LEAST_HONESTY
     trust = np.where(is_found, 0.0, scores.honesty)
     measure = partial(accuracy, world, silence=scores.regime.silence_weight)
@@ -161,27 +191,27 @@ def trial(world: World) -> list[float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--movies", type=Path, required=True)
+    corpora = parser.add_mutually_exclusive_group(required=True)
+    corpora.add_argument("--movies", type=Path)
+    corpora.add_argument("--dynasent", type=Path)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--showings", type=int, default=3)
+    parser.add_argument("--items", type=int, default=10_000)
     parser.add_argument("--kinds", nargs="*", default=list(ATTACKS), choices=list(ATTACKS))
     parser.add_argument("--shares", nargs="*", type=float, default=[0.2, 0.4])
-    ways = ["all:1.0", "disagreeing:1.0", "all:0.3", "disagreeing:0.3"]
-    parser.add_argument("--ways", nargs="*", default=ways)
+    parser.add_argument("--ways", nargs="*", default=WAYS)
     options = parser.parse_args()
-    rows = load(options.movies)
-    print("way             kind     bad  majority  trust  oracle  found  honest lost  (points)")
+    corpus = movies(options.movies) if options.movies else dynasent(options.dynasent)
+    print("way             kind     bad  majority  trust  oracle  found  honest lost  (points)  s")
     for way in options.ways:
-        cases = [("none", 0.0), *((k, s) for k in options.kinds for s in options.shares)]
-        for kind, share in cases:
-            trials = [
-                trial(make(rows, kind, share, way, seed, options.showings))
-                for seed in range(100, 100 + options.seeds)
-            ]
-            mean = np.mean(trials, axis=0)
+        for kind, share in [("none", 0.0), *product(options.kinds, options.shares)]:
+            start = time.perf_counter()
+            case = Case(kind, share, way, options.showings, options.items)
+            seeds = range(100, 100 + options.seeds)
+            mean = np.mean([trial(make(corpus, case, seed)) for seed in seeds], axis=0)
             figures = "  ".join(f"{value:6.1f}" for value in mean)
-            print(f"{way:<15} {kind:<8} {share:.0%}  {figures}")
-            sys.stdout.flush()
+            seconds = time.perf_counter() - start
+            print(f"{way:<15} {kind:<8} {share:.0%}  {figures}  {seconds:.0f}", flush=True)
 
 
 if __name__ == "__main__":

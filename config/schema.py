@@ -15,6 +15,7 @@ from msgspec import UNSET, Meta, UnsetType
 from config.errors import Problem
 
 View = TypeVar("View", bound=Callable[..., Any])
+EMEND_USER = "A user_token for all of the request: a JWT that vouches for who acts."
 IDEMPOTENCY_KEY = "Gives a repeat of this request the first answer; kept for 7 days."
 # Django's converter takes the canonical form alone.
 CANONICAL = {"pattern": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"}
@@ -119,6 +120,7 @@ def documented(
         replayed = {"enum": ["true"]}
         parameters += [
             OpenApiParameter("Idempotency-Key", str, "header", description=IDEMPOTENCY_KEY),
+            OpenApiParameter("Emend-User", str, "header", description=EMEND_USER),
             OpenApiParameter("Idempotency-Replayed", replayed, "header", response=[*given, 422]),
         ]
     request = body if body is None or isinstance(body, dict) else {"application/json": Shape(body)}

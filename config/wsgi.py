@@ -50,7 +50,7 @@ sys.setswitchinterval(0.001)
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     is_api = environ["PATH_INFO"].startswith("/api/v1/")
     try:
-        answer = (api if is_api else pages)(environ, start_response)
+        answer: Iterable[bytes] = (api if is_api else pages)(environ, start_response)
     except (ValueError, LookupError):  # of the request's own headers, before any handler
         refusal = plain_problem(Malformed("A header cannot be read."))
         start_response("400 Bad Request", list(refusal.items()))

@@ -200,13 +200,14 @@ def _may_come(error: EmendError) -> bool:
 def _letter(item: Received, error: EmendError) -> DeadLetter:
     said = told(error)
     problems = said["errors"]
+    where = f"{problems[0]['pointer']}: " if problems and problems[0]["pointer"] else ""
     is_private = error.code.startswith("privacy.")  # nothing of this person is kept
     return DeadLetter(
         **item.place._asdict(),
         source=_redacted(item.event.source if item.event else "", KEPT_NAME_CHARACTERS),
         event_id=_redacted(item.event.id if item.event else "", KEPT_NAME_CHARACTERS),
         code=problems[0]["code"] if problems else said["code"],
-        detail=said["detail"][:KEPT_NAME_CHARACTERS],
+        detail=f"{where}{said['detail']}"[:KEPT_NAME_CHARACTERS],
         content="" if is_private else _redacted(_content(item), KEPT_CHARACTERS),
     )
 

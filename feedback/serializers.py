@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from feedback.modalities import MODALITIES
 from feedback.models import Contributor, Feedback, Inference, Task
+from feedback.signals import SIGNALS
 from feedback.task_settings import TaskSettings
 from privacy.serializers import UserId
 
@@ -79,6 +80,10 @@ class FeedbackBody(SentBody, kw_only=True):
     correction_type: str | None = None
     corrected: Any = UNSET
     comment: str = ""
+    source: Annotated[
+        Literal["user", "audit"],
+        Meta(description="`audit`: a moderator checked the answer. For manage keys only."),
+    ] = "user"
 
 
 class BatchBody(Body, kw_only=True):
@@ -201,6 +206,26 @@ def feedback_document(feedback: Feedback) -> dict[str, Any]:
         "diff": _diff(feedback),
         "example_ids": [e.pk for e in feedback.examples.all() if e.superseded_at is None],
     }
+
+
+def whole_document(feedback: Feedback) -> dict[str, Any]:
+    """Add how the contributor stands and what it weighs; for one feedback, as it asks for both."""
+    who = Contributor.objects.filter(task=feedback.task_id, user_id=feedback.user_id).first()
+    return feedback_document(feedback) | {
+        "contributor": who and contributor_document(who),
+        "weight": weight_document(feedback, who),
+    }
+
+
+def weight_document(feedback: Feedback, contributor: Contributor | None) -> dict[str, float] | None:
+    """Return what its example weighs in a run, before caps, and the parts that make it."""
+    current = [e.base_weight for e in feedback.examples.all() if e.superseded_at is None]
+    if not current:
+        return None
+    signal = SIGNALS[feedback.signal].weight
+    trust = contributor.trust if contributor and feedback.task.options.trust else 1.0
+    parts = {"signal": signal, "edit_quality": current[0] / signal, "trust": trust}
+    return parts | {"total": current[0] * trust}
 
 
 def _diff(feedback: Feedback) -> list[dict[str, Any]]:

@@ -43,10 +43,19 @@ def _digest(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
 
-def create_key(*, project: Project, name: str, scope: str, origins: list[str]) -> str:
+def create_key(
+    *,
+    project: Project,
+    name: str,
+    scope: str,
+    origins: list[str],
+    limits: dict[str, Any] | None = None,
+) -> str:
     """Store a new key and return it; it cannot be shown again."""
     key, kept = _new_key(scope)
-    ApiKey.objects.create(project=project, name=name, scope=scope, origins=origins, **kept)
+    ApiKey.objects.create(
+        project=project, name=name, scope=scope, origins=origins, limits=limits or {}, **kept
+    )
     return key
 
 

@@ -5,8 +5,11 @@ import os
 import shutil
 import tempfile
 
-if "EMEND_TEST_DATA_DIR" not in os.environ:  # unset but in the tests' own child processes
-    folder = tempfile.mkdtemp(prefix="emend-test-")
+# Each process that runs tests has a folder of its own, which its child processes share.
+if not os.environ.get("EMEND_TEST_DATA_DIR", "").endswith(
+    process := os.environ.get("PYTEST_XDIST_WORKER", "-main")
+):
+    folder = tempfile.mkdtemp(prefix="emend-test-", suffix=process)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ["EMEND_TEST_DATA_DIR"] = os.environ["EMEND_DATA_DIR"] = folder
 

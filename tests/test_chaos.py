@@ -24,6 +24,7 @@ from config import embedded, json
 from tests.config.test_up import children, started
 from tests.processes import wait_until
 
+pytestmark = pytest.mark.alone
 SENDERS = 6
 PACE_SECONDS = 0.03  # a sender's shortest time between two requests
 FREEZE_SECONDS = 8

@@ -17,6 +17,7 @@ from tests.config.test_up import ROOT, environment, manage, started
 from tests.processes import wait_until
 from tests.test_chaos import TASK, Emend, act
 
+pytestmark = pytest.mark.alone
 SENDERS = 32
 LIMIT = 50  # of the key that is loud, in 10 seconds
 TIMES = 20  # what it sends is so many times that

@@ -59,7 +59,11 @@ def well_formed_is_understood(ctx, response, case):
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Let well-formed feedback name an inference or make one; no schema of ours says which."""
+    """Let well-formed feedback name an inference or make one; no schema of ours says which.
+
+    A token that was made up would end nearly every request at the door.
+    """
+    (case.headers or {}).pop("Emend-User", None)
     is_feedback = case.operation.label == "POST /api/v1/feedback/" and isinstance(case.body, dict)
     if is_feedback and case.meta.generation.mode.is_positive:
         made = {name: NAMED[f"body.{name}"] for name in ("task", "input", "output")}

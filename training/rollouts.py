@@ -216,6 +216,7 @@ def outcomes(rollout: Rollout) -> dict[str, Counts]:
     reactions = (
         Feedback.objects.filter(inference__prediction__rollout=rollout, signal__in=EXPLICIT)
         .exclude(status__in=["rejected", "erased"])
+        .exclude(source="audit")  # the person did not react, a moderator did
         .order_by("number")
         .select_related("inference__prediction")
     )

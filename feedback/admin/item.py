@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 from django.db import transaction
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.utils.http import urlencode
 
 from config.errors import EmendError, Problem
@@ -14,7 +14,9 @@ from config.json import Malformed, loads
 from feedback import review
 from feedback.admin.words import REASONS, as_text, sides, why
 from feedback.errors import TransitionRefused
-from feedback.models import TRANSITIONS, Decision, Feedback, Review, Status
+from feedback.models import TRANSITIONS, Contributor, Decision, Feedback, Review, Status
+from feedback.serializers import weight_document
+from feedback.signals import SIGNALS
 
 LISTED = 10
 STATE_OF = {
@@ -24,6 +26,8 @@ STATE_OF = {
     "processed": "ok",
     "rejected": "danger",
     "failed": "danger",
+    "trusted": "ok",
+    "quarantined": "danger",
 }
 FIELD_OF = {"/corrected": "corrected", "/reason": "ground"}
 
@@ -190,6 +194,7 @@ def shown(feedback: Feedback, params: Mapping[str, Any]) -> dict[str, Any]:
     """Gather what the page shows about a feedback."""
     standing = Review.objects.filter(feedback=feedback).first()
     waiting = queue(params)
+    who = Contributor.objects.filter(task=feedback.task_id, user_id=feedback.user_id).first()
     has_shape = feedback.edit_distance is not None
     changes = feedback.task.kind.diff(feedback.original, feedback.corrected) if has_shape else []
     return {
@@ -213,7 +218,11 @@ def shown(feedback: Feedback, params: Mapping[str, Any]) -> dict[str, Any]:
         "queue_length": waiting.count(),
         "redactions": _redactions(feedback),
         "others": _others(feedback)[:LISTED],
-        "contributor": _contributor(feedback),
+        "contributor": who,
+        "contributor_state": who and STATE_OF.get(who.standing, "info"),
+        "weight": weight_document(feedback, who),
+        "is_approval": SIGNALS[feedback.signal].case,
+        "sent": _sent(feedback),
         "decisions": Review.history.filter(feedback_id=feedback.pk).order_by("-history_id"),
     }
 
@@ -228,12 +237,14 @@ def _redactions(feedback: Feedback) -> list[tuple[str, int]]:
 
 
 def _others(feedback: Feedback) -> QuerySet[Any]:
-    """Return what other acts said of the same input, newest first."""
+    """Return what other acts said of the same input, and how their people stand, newest first."""
+    people = Contributor.objects.filter(task=OuterRef("task"), user_id=OuterRef("user_id"))
     same = Feedback.objects.filter(task=feedback.task, input_hash=feedback.input_hash)
-    return same.exclude(pk=feedback.pk).order_by("-created_at")
+    others: QuerySet[Any] = same.annotate(standing=Subquery(people.values("standing")))
+    return others.exclude(pk=feedback.pk).order_by("-created_at")
 
 
-def _contributor(feedback: Feedback) -> list[tuple[str, int]]:
+def _sent(feedback: Feedback) -> list[tuple[str, int]]:
     """Count what became of all that this contributor sent; empty for one without a name."""
     if feedback.user_id is None:
         return []

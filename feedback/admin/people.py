@@ -1,32 +1,56 @@
 """Contributors: how they stand, why, and a moderator's own word about them."""
 
+from typing import Any
+
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.http import urlencode
 
 from feedback import contributors
+from feedback.admin.item import STATE_OF
 from feedback.admin.queue import TaskFilter
 from feedback.models import Contributor, Standing
 from privacy.admin import ReadOnlyAdmin, age
 
+MEANING = (
+    "Trust is what the weights of this person's acts are multiplied by. Scores are renewed each "
+    "hour; in the list of contributors a moderator can decide otherwise."
+)
+
+
+class HeldFilter(admin.BooleanFieldListFilter):
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.title = "decision of a moderator"
+
 
 @admin.register(Contributor)
 class ContributorAdmin(ReadOnlyAdmin):
-    list_display = ["user_id", "task", "standing", "trusted", "acts", "agreement", "scored"]
-    list_filter = ["standing", TaskFilter, "is_held"]
+    list_display = ["user_id", "task", "stands", "trusted", "acts", "agreement", "scored"]
+    list_filter = ["standing", TaskFilter, ("is_held", HeldFilter)]
     list_select_related = ["task"]
     search_fields = ["user_id__startswith"]
     search_help_text = "A contributor's id or its beginning"
     ordering = ["-disagreed", "pk"]
-    fields = [
-        *("user_id", "task", "standing", "explanation", "trust", "honesty", "evidence", "acts"),
-        *("agreed", "disagreed", "is_held", "reason", "scored_at", "changes"),
-    ]
-    readonly_fields = ["explanation", "changes"]
+    readonly_fields = ["why", "trusted", "agreement", "scored", "sent", "changes"]
+    shown = ("user_id", "task", "standing", *readonly_fields)
+    fieldsets = [(None, {"description": MEANING, "fields": shown})]
     actions = ["trust", "quarantine", "let_go"]
 
     def has_decide_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("feedback.change_contributor")
+
+    @admin.display(description="Standing", ordering="standing")
+    def stands(self, row: Contributor) -> str:
+        state = STATE_OF.get(row.standing, "info")
+        return format_html('<span class="state {}">{}</span>', state, row.standing)
+
+    @admin.display()
+    def why(self, row: Contributor) -> str:
+        return row.explanation
 
     @admin.display(description="Trust", ordering="trust")
     def trusted(self, row: Contributor) -> str:
@@ -39,6 +63,12 @@ class ContributorAdmin(ReadOnlyAdmin):
     @admin.display(description="Scored", ordering="scored_at")
     def scored(self, row: Contributor) -> str:
         return age(row.scored_at) if row.scored_at else "not yet"
+
+    @admin.display(description="Feedback")
+    def sent(self, row: Contributor) -> str:
+        theirs = urlencode([("task", str(row.task.pk)), ("user_id__exact", row.user_id)])
+        address = reverse("admin:feedback_feedback_changelist")
+        return format_html('<a href="{}?{}">Look at it, or accept what waits</a>', address, theirs)
 
     @admin.action(description="Trust, whatever the scores say", permissions=["decide"])
     def trust(self, request: HttpRequest, rows: QuerySet[Contributor]) -> None:

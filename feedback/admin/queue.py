@@ -1,11 +1,12 @@
 """The review queue, and the list of all feedback."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -19,6 +20,8 @@ from feedback.admin.words import DONE, WHY_FLAGGED, excerpt, why
 from feedback.models import Feedback, Status, Task
 from feedback.signals import SIGNALS
 from privacy.admin import ReadOnlyAdmin
+
+MOST_AT_ONCE = 500  # a decision takes some milliseconds, and somebody waits for the page
 
 
 class QueueFilter(admin.SimpleListFilter):
@@ -56,13 +59,13 @@ class FeedbackAdmin(ReadOnlyAdmin):
     """All feedback; its content is write-once, and decisions go through feedback.review."""
 
     list_display = ["what", "change", "task", "signal", "status", "contributor", "grade", "created"]
-    list_filter = ["status", TaskFilter, SignalFilter, FlagFilter, "source"]
+    list_filter = ["status", TaskFilter, SignalFilter, FlagFilter, "source", "is_verified"]
     list_select_related = ["task", "inference", "review"]
     ordering = ["-created_at", "-number"]
     search_fields = ["user_id__startswith", "uuid__startswith"]
     search_help_text = "A contributor's id, or a feedback's id or its beginning"
     list_per_page = 50
-    actions = ["retry"]
+    actions = ["accept", "retry"]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("feedback.change_feedback")
@@ -93,18 +96,37 @@ class FeedbackAdmin(ReadOnlyAdmin):
     def grade(self, feedback: Feedback) -> str:
         return f"{feedback.quality:.2f}"
 
+    @admin.action(description="Accept what nobody has decided, as it is", permissions=["change"])
+    def accept(self, request: HttpRequest, rows: QuerySet[Feedback]) -> None:
+        """Let through what was flagged, and what no version takes for want of a user token."""
+        waits = Q(status=Status.FLAGGED) | Q(status=Status.PROCESSED, is_verified=False)
+        undecided = rows.filter(waits, review=None)
+        teaching = undecided.exclude(signal="down", corrected__isnull=True)
+        count, done = rows.count(), self._each(request, review.accept, teaching[:MOST_AT_ONCE])
+        left = f"{count - done} left alone: decided, in need of nothing, without a word of what "
+        left += f"is right, or beyond {MOST_AT_ONCE} at once."
+        self.message_user(request, f"{done} accepted. {left if count > done else ''}")
+
     @admin.action(description="Try failed feedback again", permissions=["change"])
     def retry(self, request: HttpRequest, rows: QuerySet[Feedback]) -> None:
-        refused = 0
+        count, done = rows.count(), self._each(request, review.retry, rows)
+        self.message_user(request, f"Put back into the queue of processing: {done}.")
+        if count > done:
+            words = f"Left alone, for they have not failed: {count - done}."
+            self.message_user(request, words, messages.WARNING)
+
+    def _each(
+        self, request: HttpRequest, verb: Callable[..., Any], rows: QuerySet[Feedback]
+    ) -> int:
+        """Carry a decision out for each of the rows; return how many it was not refused for."""
+        done = 0
         for feedback in rows:
             try:
-                review.retry(feedback, by=request.user.get_username())
+                verb(feedback, by=request.user.get_username())
             except EmendError:
-                refused += 1
-        self.message_user(request, f"Put back into the queue of processing: {len(rows) - refused}.")
-        if refused:
-            words = f"Left alone, for they have not failed: {refused}."
-            self.message_user(request, words, messages.WARNING)
+                continue
+            done += 1
+        return done
 
     def change_view(
         self,

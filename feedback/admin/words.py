@@ -65,14 +65,20 @@ def pieces(value: JSON) -> Iterator[Piece]:
 
 def excerpt(value: JSON) -> str:
     """Return the beginning of content on one line, for lists."""
-    text = " ".join(as_text(value)[: 4 * EXCERPT_CHARACTERS].split())
+    parts = [f"{name}: {as_text(part)}".removeprefix(": ") for name, part in named_texts(value)]
+    text = " ".join(" ".join(parts)[: 4 * EXCERPT_CHARACTERS].split())
     marked = "".join(piece.text for piece in pieces(text[:EXCERPT_CHARACTERS]))
     return marked + "…" if len(text) > EXCERPT_CHARACTERS else marked
 
 
-def named_texts(value: JSON) -> list[tuple[str, Any]]:
-    """Return the parts of an input with their names; a plain text has none."""
-    return list(value.items()) if isinstance(value, dict) else [("", value)]
+def named_texts(value: Any) -> list[tuple[str, Any]]:
+    """Return the parts of an input, or what each in a chat said; a plain text has no name."""
+    match value:
+        case {"messages": [*said], **rest} if not rest:
+            return [(message["role"], message["content"]) for message in said]
+        case dict():
+            return list(value.items())
+    return [("", value)]
 
 
 def sides(original: str, spans: list[dict[str, Any]]) -> tuple[list[Span], list[Span]]:

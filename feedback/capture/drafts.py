@@ -108,6 +108,8 @@ class Door:
         body = item.body
         _check_subject(body)
         self._welcome(body)
+        if body.source == "audit" and not self.sender.is_trusted:
+            raise malformed("/source", "Only a manage key brings audits.")
         if body.inference_id is None:
             task = self._task(body.task or "")
             made = self._inference(item, task, b"")  # the metadata is the feedback's
@@ -153,7 +155,7 @@ class Door:
             original=seen.output,
             corrected=found.output,
             comment=comment,
-            source=self.sender.source,
+            source="audit" if body.source == "audit" else self.sender.source,
             queue=task.kind.queue,
         )
         return Draft(

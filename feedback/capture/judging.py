@@ -153,12 +153,14 @@ def _decide(draft: Draft, wrong: list[Problem], standing: Standing) -> None:
     row.rejections = [
         {"pointer": p.pointer, "code": p.code, "detail": p.detail} for p in verdict.rejections
     ]
-    row.flags, row.quality, row.quality_parts = verdict.flags, verdict.quality, verdict.parts
+    # A flag asks a moderator, who has spoken in an audit.
+    row.flags = [] if row.source == "audit" else verdict.flags
+    row.quality, row.quality_parts = verdict.quality, verdict.parts
     if verdict.rejections:
         row.status = Status.REJECTED
         row.act_hash = row.corrected_hash = None  # what was refused stands in nobody's way
     else:
-        row.status = Status.FLAGGED if verdict.flags else Status.PENDING
+        row.status = Status.FLAGGED if row.flags else Status.PENDING
 
 
 def _share(users: int, of: int) -> float:

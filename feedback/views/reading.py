@@ -13,7 +13,7 @@ from config.errors import NotFound
 from config.schema import documented
 from feedback import review
 from feedback.models import Feedback
-from feedback.serializers import Identifier, ReviewBody, Slug, Time, feedback_document
+from feedback.serializers import Identifier, ReviewBody, Slug, Time, whole_document
 from privacy.access import AnyScope, KeyRequest
 from privacy.models import Scope
 
@@ -62,11 +62,11 @@ class FeedbackView(APIView):
 
     permission_classes = [AnyScope]
 
-    @documented(answer="The feedback.")
+    @documented(answer="The feedback, how its contributor stands and what it weighs.")
     def get(self, request: KeyRequest, feedback_id: UUID) -> Response:
         row = feedback_of(request, feedback_id)
         if request.auth.scope == Scope.MANAGE:
-            return Response(feedback_document(row))
+            return Response(whole_document(row))
         if row.api_key_id != request.auth.pk:
             raise NotFound
         return Response(
@@ -110,4 +110,4 @@ class ReviewView(APIView):
             review.reject(row, by=body.moderator, reason=body.reason)
         else:
             review.escalate(row, by=body.moderator, reason=body.reason)
-        return Response(feedback_document(feedback_of(request, feedback_id)))
+        return Response(whole_document(feedback_of(request, feedback_id)))

@@ -354,6 +354,13 @@ def test_the_document_is_made_without_a_warning(tmp_path):
     call_command("spectacular", **options)
 
 
+def test_what_people_do_may_carry_their_token():
+    paths = yaml.safe_load(Client().get("/api/schema/").content)["paths"]
+    for path in ("inferences", "feedback", "feedback/batch", "images"):
+        post = paths[f"/api/v1/{path}/"]["post"]
+        assert "Emend-User" in {parameter["name"] for parameter in post["parameters"]}
+
+
 def test_every_route_is_in_the_document():
     document = yaml.safe_load(Client().get("/api/schema/").content)
     assert len(document["paths"]) == len(routes())

@@ -32,7 +32,8 @@ def test_it_works():
 
 def test_all_services_are_there_and_watched(compose):
     services = compose["services"]
-    assert set(services) == {"db", "redis", "migrate", "web", "beat", *up.WORKERS}
+    emend = {"migrate", "web", "beat", "kafka-consumer", *up.WORKERS}
+    assert set(services) == {"db", "redis", *emend}
     assert [name for name in services if "healthcheck" not in services[name]] == ["migrate"]
 
 
@@ -48,6 +49,18 @@ def test_the_workers_serve_the_queues_of_up(compose):
         command = compose["services"][name]["command"]
         assert command[command.index("-Q") + 1] == queues
         assert command[command.index("-c") + 1] == str(processes)
+
+
+def test_the_consumer_is_asked_for_and_has_all_that_the_others_have(compose):
+    consumer, web = (compose["services"][name] for name in ("kafka-consumer", "web"))
+    assert consumer["profiles"] == ["kafka"]
+    own = re.findall(r'"(KAFKA_\w+)"', (ROOT / "config/settings.py").read_text())
+    assert consumer["environment"] == web["environment"] | dict.fromkeys(own)
+
+
+def test_the_image_has_the_client_of_kafka():
+    installed = re.findall(r"-r (\S+)", (ROOT / "Dockerfile").read_text())
+    assert installed == ["requirements/base.txt", "requirements/kafka.txt"]
 
 
 def test_only_this_machine_reaches_the_port(compose):

@@ -45,7 +45,7 @@ def runs(tmp_path_factory):
     folders = [tmp_path_factory.mktemp("demo") for _ in range(2)]
     started = [start(folder, *WORDS, "--reviews", reviews) for folder in folders]
     try:
-        return [ended(process, timeout_seconds=300) for process in started]
+        return [ended(process, timeout_seconds=500) for process in started]
     finally:
         for process in started:
             process.kill()
@@ -115,11 +115,21 @@ def test_corrections_alone_are_refused(runs):
     assert "holdout" in {gate["name"] for gate in alone["gates"]}
 
 
+def test_vandals_are_resisted(runs):
+    poisoned = json.loads(runs[0].printed)["poisoned"]
+    assert poisoned["refused_by"]
+    assert poisoned["promoted"]
+    assert poisoned["trust_off"] < poisoned["trust_on"]
+    assert poisoned["caught_ratio"] >= 0.8
+    assert poisoned["honest_lost_ratio"] <= 0.2
+
+
 def test_the_same_seed_gives_the_same_data_and_model(runs):
     first, second = (json.loads(run.printed) for run in runs)
     assert first["dataset"] == second["dataset"]
     assert first["run"]["weights_hash"] == second["run"]["weights_hash"]
     assert first["feedback"] == second["feedback"]
+    assert first["poisoned"] == second["poisoned"]
     assert first["run"]["id"] != second["run"]["id"]
 
 
@@ -345,6 +355,15 @@ RESULT = {
     "run": {"id": "r1", "weights_hash": "d" * 64, "gates": [GATE, GATE | {"passed": False}]},
     "corrections_only": {"status": "refused", "accuracy": 0.3, "gates": [GATE]},
     "promoted": True,
+    "poisoned": {
+        "trust_off": 0.6,
+        "refused_by": ["holdout"],
+        "trust_on": 0.78,
+        "promoted": True,
+        "oracle": 0.78,
+        "caught_ratio": 0.96,
+        "honest_lost_ratio": 0.0,
+    },
     "seconds": 70.0,
 }
 
@@ -362,6 +381,9 @@ def test_the_report_says_what_was_measured():
         "Dataset       sentiment-train v2, content cccccccccccc",
         "Model         weights dddddddddddd, 1 of 2 gates passed",
         "REFUSED holdout       Better.",
+        "60.0%  refused by: holdout",
+        "78.0%  promoted",
+        "96% of the vandals in quarantine, 0% of the honest",
         "for the project demo-1:",
         "the password is in /data/secrets/admin_password",
     ):

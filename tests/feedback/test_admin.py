@@ -7,17 +7,20 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
+from django.utils.html import escape
 
 from config import json
-from feedback import processing, review
+from feedback import contributors, processing, review
 from feedback.admin.words import REASONS, WHY_FLAGGED, excerpt, pieces
-from feedback.models import Feedback
+from feedback.contributors import Score
+from feedback.models import Contributor, DeadLetter, Feedback
 from feedback.validation import FLAGS
 from privacy.models import ApiKey
 from tests.product import Product
 
 pytestmark = pytest.mark.django_db
 ATTACK = "<script>alert(1)</script>"
+TIMES = " \N{MULTIPLICATION SIGN} "
 QUEUE = "/admin/feedback/feedback/queue/"
 
 
@@ -46,6 +49,14 @@ def flag(product, user_id="ann", text="good soup", **more):
     """Send a thumbs down without a correction, which is flagged."""
     body = {"signal": "down", "corrected": None} | more
     return Feedback.objects.get(uuid=product.correct(user_id, text, **body)["id"])
+
+
+def distrust(product, user_id="eve"):
+    """Let scores find that somebody is rather not honest; return the contributor."""
+    task = product.project.tasks.get(slug="mood")
+    score = Score(user_id, 0.1, evidence=-2.1234567, acts=40, agreed=4, disagreed=36)
+    contributors.apply(task, [score])
+    return Contributor.objects.get(user_id=user_id)
 
 
 def page_of(feedback):
@@ -216,6 +227,8 @@ def test_hidden_characters_are_named():
         ("U+200B", True),
         ("U+0000", True),
     ]
+    chat = {"messages": [{"role": "user", "content": "When?"}, {"role": "bot", "content": "At 9."}]}
+    assert excerpt(chat) == "user: When? bot: At 9."
     assert excerpt("U\u2066  x\ny" + "z" * 100) == "UU+2066 x y" + "z" * 74 + "…"
 
 
@@ -325,6 +338,106 @@ def test_a_tasks_page_explains_settings_and_shows_history(product):
     assert re.search(r"silence_weight: \S+ → 0.5", shown)
 
 
+def test_an_item_shows_what_it_weighs_and_why(kim, product):
+    feedback = Feedback.objects.get(uuid=product.correct("eve")["id"])
+    assert "none so far" in text_of(kim.get(page_of(feedback)))
+    processing.process_queue("process.text")
+    distrust(product)
+    shown = text_of(kim.get(page_of(feedback)))
+    parts = ("1.00 for the signal", "1.00 for the size of the change", "0.10 for trust")
+    assert f"Weight 0.10 = {TIMES.join(parts)}, once it is accepted" in shown
+    assert "quarantined trust 0.10 of 1" in shown
+    assert "Agreed with what is thought right 4 times, 36 not" in shown
+
+
+def test_others_are_shown_with_their_standing_and_what_they_approved(kim, product):
+    product.correct("eve", signal="up", corrected=None)
+    distrust(product)
+    feedback = flag(product)
+    assert "up of pos by eve · quarantined · verified" in text_of(kim.get(page_of(feedback)))
+
+
+def test_an_approval_is_not_said_to_teach_nothing(kim, product):
+    distrust(product)
+    approval = flag(product, "eve", signal="up")
+    shown = text_of(kim.get(page_of(approval)))
+    assert "says that the output is right" in shown
+    assert "this teaches nothing" not in shown
+
+
+def test_all_that_waits_of_a_person_is_accepted_at_once(kim, product):
+    stranger = product.capture_key()
+    unverified = Feedback.objects.get(uuid=stranger.correct("ann", "one soup")["id"])
+    processing.process_queue("process.text")
+    assert "Nobody vouches for who sent this" in text_of(kim.get(page_of(unverified)))
+    flagged = flag(
+        product, "ann", "two soups", signal="correction", corrected="neg", comment=ATTACK
+    )
+    unclear, decided, other = (
+        flag(product, "ann"),
+        flag(product, "ann", "z"),
+        flag(product, "anna", "not hers"),
+    )
+    review.reject(decided, by="lee", reason="no")
+    view = "/admin/feedback/feedback/?user_id__exact=ann"
+    keys = Feedback.objects.values_list("pk", flat=True)
+    chosen = {"action": "accept", "_selected_action": [*keys]}
+    assert "2 accepted. 2 left alone: decided, " in text_of(kim.post(view, chosen, follow=True))
+    statuses = {}
+    for feedback in (unverified, flagged, unclear, decided, other):
+        feedback.refresh_from_db()
+        statuses[feedback.inference.input] = feedback.status
+    assert statuses == {
+        "one soup": "pending",
+        "two soups": "pending",
+        "good soup": "flagged",
+        "z": "rejected",
+        "not hers": "flagged",
+    }
+    assert unverified.review.moderator == "kim"
+
+
+def test_who_may_only_view_accepts_nothing_at_once(product):
+    feedback = flag(product, "ann", signal="correction", corrected="neg", comment=ATTACK)
+    chosen = {"action": "accept", "_selected_action": [feedback.pk]}
+    staff("mia", "view_feedback").post("/admin/feedback/feedback/", chosen)
+    feedback.refresh_from_db()
+    assert feedback.status == "flagged"
+
+
+def test_a_contributors_page_says_how_they_stand_and_leads_to_what_they_sent(product):
+    row = distrust(product, "e+ve")
+    lee = staff("lee", "view_contributor", "view_feedback", "change_feedback")
+    listed = lee.get("/admin/feedback/contributor/?is_held__exact=0")
+    assert "e+ve mood quarantined 0.10 40 4 / 36" in text_of(listed)
+    answer = lee.get(reverse("admin:feedback_contributor_change", args=[row.pk]))
+    assert "Trust: 0.10" in text_of(answer)
+    assert "-2.123" not in text_of(answer)
+    feedback = flag(product, "e+ve", "their soup")
+    address = re.search(r'href="([^"]+user_id__exact[^"]+)"', answer.content.decode())[1]
+    shown = text_of(lee.get(address.replace("&amp;", "&")))
+    assert "their soup" in shown
+    assert "/?project__exact=" in lee.get(page_of(feedback)).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("content", "shown"),
+    [
+        ('{"task":"mood","input":"<b>"}', '{\n  "task": "mood",\n  "input": "<b>"\n}'),
+        ('{"task":"mo', '{"task":"mo'),
+        ("", "not kept"),
+    ],
+)
+def test_a_dead_letter_shows_what_is_kept_of_it(product, content, shown):
+    said = {"code": "api.malformed", "detail": "Not JSON.", "content": content}
+    letter = DeadLetter.objects.create(topic="acts", partition=1, offset=7, source="/shop", **said)
+    lee = staff("lee", "view_deadletter")
+    listed = text_of(lee.get("/admin/feedback/deadletter/"))
+    assert "acts/1/7 Not JSON. api.malformed without an id from /shop" in listed
+    page = lee.get(reverse("admin:feedback_deadletter_change", args=[letter.pk]))
+    assert f'<div class="said">{escape(shown)}</div>' in page.content.decode()
+
+
 LAYOUT = {"boxes": [{"id": "a", "label": "panel", "bbox": [0, 0, 50, 40]}]}
 MOVED = {"boxes": [{"id": "a", "label": "panel", "bbox": [5, 0, 50, 40]}]}
 OTHER_MODALITIES = [
@@ -333,7 +446,7 @@ OTHER_MODALITIES = [
         {"input": {"messages": [{"role": "user", "content": "When?"}]}, "output": "At ten."},
         "At <b>noon</b>.",
         "Noon.\r\nSharp.",
-        ["When?", "<del>ten", "<ins>&lt;b&gt;"],
+        ["<h3>user</h3>", "When?", "<del>ten", "<ins>&lt;b&gt;"],
     ),
     (
         {"slug": "page", "modality": "layout", "labels": ["panel"]},

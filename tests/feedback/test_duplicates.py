@@ -154,11 +154,11 @@ def test_thousands_of_equal_texts_are_compared_once(monkeypatch):
 def test_rows_are_a_stream():
     text = SENTENCE * 30
     tracemalloc.start()
-    found = sum(1 for _ in near_duplicates(repeat(text, 20_000), [text]))
+    found = sum(1 for _ in near_duplicates(repeat(text, 4_000), [text]))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert found == 20_000
-    assert peak < len(text) * 20_000 / 2
+    assert found == 4_000
+    assert peak < len(text) * 4_000 / 2
 
 
 def test_a_text_longer_than_a_chunk_is_signed():

@@ -88,6 +88,31 @@ def test_what_no_browser_would_send_is_no_origin(origin):
     assert not ApiKey.objects.exists()
 
 
+def test_a_key_may_have_limits_of_its_own():
+    printed, _ = create("--limits", '{"contributor": {"burst": 1}}', scope="capture")
+    shop = Product("shop")
+    shop.task()
+    headers = {"Authorization": f"Bearer {printed.strip()}"}
+    body = {"task": "mood", "input": "good soup", "output": "pos", "user_id": "ann"}
+    shop.post("inferences/", body, 201, **headers)
+    shop.refused("POST", "inferences/", body, **headers, status=429, code="api.throttled")
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        ('{"people": {"burst": 1}}', "unknown field `people`"),
+        ('{"key": {"rate": 0}}', r"`\$\.key\.rate`"),
+        ("[]", "Expected `object`"),
+        ("key=9", "JSON"),
+    ],
+)
+def test_limits_that_cannot_be_read_make_no_key(limits, words):
+    with pytest.raises(CommandError, match=words):
+        create("--limits", limits)
+    assert not Project.objects.exists()
+
+
 @pytest.mark.parametrize("slug", ["my shop", "läden", "a/b", "", "x" * 51])
 def test_what_is_no_slug_makes_no_project(slug):
     with pytest.raises(CommandError, match="--project"):
@@ -195,9 +220,10 @@ def test_an_unknown_name_rotates_nothing(shop):
     assert Project.objects.count() == 1
 
 
-def test_a_rotation_takes_no_origins(shop):
-    with pytest.raises(CommandError, match="keeps the key's origins"):
-        rotate("--origin", "https://shop.example")
+@pytest.mark.parametrize("words", [("--origin", "https://shop.example"), ("--limits", "[]")])
+def test_a_rotation_takes_no_origins_and_no_limits(shop, words):
+    with pytest.raises(CommandError, match="keeps the key's origins and limits"):
+        rotate(*words)
 
 
 def test_a_new_key_needs_a_scope():

@@ -279,11 +279,21 @@ def test_a_manage_key_has_the_quota_that_is_set():
         {"key": {"hourly": 9}},
         {"key": 9},
         {"people": {"burst": 9}},
+        {"key": None},
+        [],
+        None,
     ],
 )
 def test_limits_that_cannot_be_read(given):
     with pytest.raises(msgspec.ValidationError):
         limits.read_limits("capture", given)
+
+
+@pytest.mark.parametrize(("scope", "most"), [("capture", 20), ("manage", 25)])
+def test_a_key_whose_limits_cannot_be_read_has_the_defaults(caplog, scope, most):
+    nonsense = ApiKey(pk=9, scope=scope, limits=["burst", 1])
+    assert admitted(25, key=nonsense) == most
+    assert caplog.messages == ["limits.unreadable key=9"]
 
 
 def test_a_batch_costs_its_items_and_each_person_theirs():

@@ -5,7 +5,7 @@ import threading
 import pytest
 from django.db import connection
 
-from feedback.models import Inference
+from feedback.models import Feedback, Inference
 from tests.training.builders import Product
 from training import rollouts, serving
 from training.errors import (
@@ -200,6 +200,12 @@ def test_outcomes_are_as_counted_by_hand(shop, canary):
     shop.react(rows[2], "accepted")  # says nothing on purpose
     assert shop.react(rows[3], "correction", "pos").status == "rejected"  # changes nothing
     assert rollouts.outcomes(canary) == {"champion": (0, 0), "challenger": (1, 2)}
+
+
+def test_an_audit_is_nobodys_reaction(shop, canary):
+    react(shop, serve(shop, canary, "challenger", 2), 1)
+    Feedback.objects.filter(signal="correction").update(source="audit")
+    assert rollouts.outcomes(canary)["challenger"] == (0, 1)
 
 
 def test_a_person_counts_once(shop, canary):

@@ -32,12 +32,12 @@ class Showing:
     user: User
 
 
-def crowd(size: int) -> list[User]:
-    """Return users of fixed characters: two vandals, one in ten careless, the rest honest."""
+def crowd(size: int, *, vandals: int = VANDALS, name: str = "user") -> list[User]:
+    """Return users of fixed characters: so many vandals, one in ten careless, the rest honest."""
     careless = max(1, round(size * CARELESS_RATIO))
-    characters = ["vandal"] * VANDALS + ["careless"] * careless
+    characters = ["vandal"] * vandals + ["careless"] * careless
     characters += ["honest"] * (size - len(characters))
-    return [User(f"user-{i:03d}", character) for i, character in enumerate(characters, 1)]
+    return [User(f"{name}-{i:03d}", character) for i, character in enumerate(characters, 1)]
 
 
 def showings(reviews: list[Review], users: list[User], seed: int) -> Iterator[Showing]:

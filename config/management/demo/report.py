@@ -19,8 +19,14 @@ TEXT = """
   Model         weights {weights_hash:.12}, {passed} of {gate_count} gates passed
 {gates}
 
-  Simulated: the users (two vandals, one in ten careless) and the moderator, who knows
-  the true labels. Real: everything else, from HTTP to the promoted model.
+  A further round, 40% of its users vandals, no moderator
+    trust off          {trust_off}  {trust_off_fate}
+    trust on           {trust_on}  {trust_on_fate}
+    oracle             {oracle}  vandals known
+    {caught_ratio:.0%} of the vandals in quarantine, {honest_lost_ratio:.0%} of the honest
+
+  Simulated: the users (two vandals at first, one in ten careless) and the moderator, who
+  knows the true labels. Real: everything else, from HTTP to the promoted model.
 
   Took {seconds} s. Now run `make up` and open, for the project {project}:
     http://127.0.0.1:8000/admin/                          the review queue
@@ -34,7 +40,7 @@ TEXT = """
 def report(result: dict[str, Any], project: str, password_path: Path) -> str:
     """Return the screen for the object of `demo --json`."""
     naive, run, dataset = result["corrections_only"], result["run"], result["dataset"]
-    refusing = ", ".join(gate["name"] for gate in naive["gates"])
+    poisoned = result["poisoned"]
     difference = {key: 100 * value for key, value in result["difference"].items()}
     return TEXT.format(
         **result["feedback"],
@@ -42,10 +48,14 @@ def report(result: dict[str, Any], project: str, password_path: Path) -> str:
         **{key: result[key] for key in ("holdout", "gap_closed_ratio", "p_value", "seconds")},
         before=_bar(result["accuracy_before"]),
         naive=_bar(naive["accuracy"]),
-        naive_fate=f"refused by: {refusing}" if refusing else naive["status"],
+        naive_fate=_fate([gate["name"] for gate in naive["gates"]], naive["status"]),
         after=_bar(result["accuracy_after"]),
         fate="promoted" if result["promoted"] else "not promoted",
         ceiling=_bar(result["ceiling"]),
+        **{name: _bar(poisoned[name]) for name in ("trust_off", "trust_on", "oracle")},
+        **{name: poisoned[name] for name in ("caught_ratio", "honest_lost_ratio")},
+        trust_off_fate=_fate(poisoned["refused_by"], "not refused"),
+        trust_on_fate="promoted" if poisoned["promoted"] else "not promoted",
         change=difference["estimate"],
         low=difference["low"],
         high=difference["high"],
@@ -63,6 +73,10 @@ def report(result: dict[str, Any], project: str, password_path: Path) -> str:
 
 def _bar(ratio: float) -> str:
     return f"{'#' * round(ratio * BAR_CHARACTERS):<{BAR_CHARACTERS}} {ratio:6.1%}"
+
+
+def _fate(refusing: list[str], otherwise: str) -> str:
+    return f"refused by: {', '.join(refusing)}" if refusing else otherwise
 
 
 def _gate(gate: dict[str, Any]) -> str:

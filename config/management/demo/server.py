@@ -29,6 +29,10 @@ class Server:
     def post(self, path: str, body: Any, *, expect: tuple[int, ...] = (200, 201, 202)) -> Any:
         return self._send("POST", f"/api/v1/{path}", body, expect)
 
+    def change(self, method: str, path: str, body: Any) -> Any:
+        """Send a PATCH or a PUT."""
+        return self._send(method, f"/api/v1/{path}", body, (200,))
+
     def get(self, path: str) -> Any:
         return self._send("GET", f"/api/v1/{path}", None, (200,))
 

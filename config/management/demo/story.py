@@ -1,46 +1,25 @@
-"""What happens in the demo, in order; every step is a request that any product could send."""
+"""The demo's first act, the loop; every step is a request that any product could send."""
 
-import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from statistics import quantiles
-from typing import Any, TypeVar
+from typing import Any
 
 from config.management.demo import people
 from config.management.demo.people import Showing
-from config.management.demo.reviews import Parts, Review
-from config.management.demo.server import RefusedError, Server
+from config.management.demo.reviews import Review
+from config.management.demo.stage import TASK, Stage, accuracy_of
+from config.management.demo.vandals import resist
 
-TASK, CEILING = "sentiment", "sentiment-ceiling"
+CEILING = "sentiment-ceiling"
 CORRECTIONS_ONLY = "corrections-only"
 BATCH_ROWS = 500
 WORDS = {"vandal": "vandals", "careless": "careless", "honest": "honest"}
-Item = TypeVar("Item")
 
 
-class Story:
-    """Tell the loop to `server`, and what was seen to `say`; `bar` shows a ratio as progress."""
-
-    def __init__(
-        self,
-        server: Server,
-        parts: Parts,
-        *,
-        users: int,
-        seed: int,
-        say: Callable[[str], None],
-        bar: Callable[[float], None],
-    ) -> None:
-        self.server = server
-        self.parts = parts
-        self.users = people.crowd(users)
-        self.seed = seed
-        self.say = say
-        self.bar = bar
-        self.chance = random.Random(seed + 1)  # noqa: S311
-        self.truth: dict[str, str] = {}  # by inference
+class Story(Stage):
+    """The first act, and those that follow."""
 
     def tell(self) -> dict[str, Any]:
         """Run the whole loop; return the object of `demo --json`."""
@@ -53,7 +32,8 @@ class Story:
         run = self._retrain()
         ceiling = self._ceiling()
         promoted = self._canary(run) if run["status"] == "passed" else False
-        after = _accuracy(run)
+        poisoned = resist(self)
+        after = accuracy_of(run)
         holdout_gate = next(gate for gate in run["gates"] if gate["name"] == "holdout")
         paired = holdout_gate["details"]["by_source"]["import"]
         version = self.server.get(
@@ -87,10 +67,11 @@ class Story:
             },
             "corrections_only": {
                 "status": naive["status"],
-                "accuracy": _accuracy(naive),
+                "accuracy": accuracy_of(naive),
                 "gates": [_gate(gate) for gate in naive["gates"] if not gate["passed"]],
             },
             "promoted": promoted,
+            "poisoned": poisoned,
             "seconds": round(time.monotonic() - started, 1),
         }
 
@@ -99,13 +80,13 @@ class Story:
         self._import(TASK, self.parts.first, "train")
         self._import(TASK, self.parts.holdout, "holdout")
         self.say(f"Training the first model on {len(self.parts.first)} reviews.")
-        run = self._run({"task": TASK})
-        self.server.post(f"models/{TASK}/{run['model_version']}/promote/", {})
-        return _accuracy(run)
+        run = self.run({"task": TASK})
+        self.promote(run)
+        return accuracy_of(run)
 
     def _make_task(self, slug: str) -> None:
-        # This flag depends on what has been processed and counted by then; a seed must not.
-        settings = {"thresholds": {"feedback.high_impact": None}}
+        # What depends on how much has been processed or scored by then is off: a seed must repeat.
+        settings = {"thresholds": {"feedback.high_impact": None}, "trust": False}
         body: dict[str, Any] = {"slug": slug, "modality": "classification"}
         body |= {
             "correction_types": ["label"],
@@ -120,20 +101,6 @@ class Story:
             items = [{"input": review.text, "output": review.label} for review in chosen]
             self.server.post("examples/batch/", {"task": task, "items": items, "split": split})
 
-    def _run(self, body: dict[str, Any]) -> Any:
-        """Queue a run and wait for its end."""
-        queued = self.server.post("runs/", body | {"seed": self.seed})
-        ended = self.server.wait(
-            f"runs/{queued['id']}/",
-            lambda run: run["status"] not in {"queued", "running"},
-            progress=lambda run: self.bar(run["progress"]),
-            patience_seconds=300,
-        )
-        if ended["status"] == "failed":
-            message = f"The run {ended['id']} failed: {ended['error']}"
-            raise RefusedError(message)
-        return ended
-
     def _stream(self) -> int:
         """Serve the stream to the users; return how many reactions were stored."""
         shown = list(people.showings(self.parts.stream, self.users, self.seed))
@@ -143,24 +110,7 @@ class Story:
             + ", ".join(f"{count} {WORDS[character]}" for character, count in said.items())
             + "."
         )
-        return sum(self._show(showing) for showing in self._with_bar(shown))
-
-    def _show(self, showing: Showing) -> bool:
-        """Show one answer and send the reaction; return whether it was stored."""
-        user_id = showing.user.user_id
-        answer = self.server.post(
-            f"tasks/{TASK}/predict/", {"input": showing.review.text, "user_id": user_id}
-        )
-        self.truth[answer["inference_id"]] = showing.review.label
-        body = people.reaction(showing, answer["output"], self.chance)
-        body |= {"inference_id": answer["inference_id"], "user_id": user_id}
-        return "quality" in self.server.post("feedback/", body, expect=(201, 422))
-
-    def _with_bar(self, items: Iterable[Item]) -> Iterator[Item]:
-        listed = list(items)
-        for number, item in enumerate(listed, 1):
-            yield item
-            self.bar(number / len(listed))
+        return sum(self.show(showing) for showing in self.with_bar(shown))
 
     def _moderate(self) -> int:
         """Decide every flagged feedback through the review endpoint; return how many."""
@@ -175,7 +125,7 @@ class Story:
 
     def _processed(self) -> tuple[Counter[str], dict[str, float]]:
         """Wait until nothing is pending; return counts by status and the times it took."""
-        self.server.wait("feedback/?status=pending&limit=1", lambda page: not page["results"])
+        self.wait_processed()
         rows = list(self.server.every(f"feedback/?task={TASK}&limit=200"))
         waits = sorted(_seconds(row) for row in rows if row["processed_at"])
         percentiles = quantiles(waits, n=100, method="inclusive")
@@ -189,11 +139,11 @@ class Story:
         settings = {"sources": ["feedback"], "signals": ["correction"]}
         body = {"name": CORRECTIONS_ONLY, "task": TASK, "settings": settings}
         self.server.post("datasets/", body)
-        return self._run({"task": TASK, "dataset": CORRECTIONS_ONLY})
+        return self.run({"task": TASK, "dataset": CORRECTIONS_ONLY})
 
     def _retrain(self) -> Any:
         self.say("Building the dataset version and retraining on starting data and feedback.")
-        return self._run({"task": TASK})
+        return self.run({"task": TASK})
 
     def _ceiling(self) -> float:
         """Return the accuracy of the same trainer on every true label, which nobody has."""
@@ -202,7 +152,7 @@ class Story:
         known = self.parts.first + self.parts.stream + self.parts.canary
         self._import(CEILING, known, "train")
         self._import(CEILING, self.parts.holdout, "holdout")
-        return _accuracy(self._run({"task": CEILING}))
+        return accuracy_of(self.run({"task": CEILING}))
 
     def _canary(self, run: dict[str, Any]) -> bool:
         """Serve the challenger to some of the users until it is promoted; return whether it was."""
@@ -215,16 +165,11 @@ class Story:
         shown = [
             Showing(r, u) for r in self.parts.canary for u in self.chance.sample(self.users, 3)
         ]
-        for showing in self._with_bar(shown):
-            self._show(showing)
+        for showing in self.with_bar(shown):
+            self.show(showing)
         ended = self.server.wait(path, lambda r: r["stage"] != "canary", patience_seconds=60)
         self.say(f"Canary ended: {ended['stage']} ({ended['decision']}).")
         return bool(ended["stage"] == "full")
-
-
-def _accuracy(run: dict[str, Any]) -> float:
-    """Return the accuracy on the imported holdout, which no user ever saw."""
-    return float(run["metrics"]["holdout"]["by_source"]["import"]["accuracy"])
 
 
 def _gate(gate: dict[str, Any]) -> dict[str, Any]:

@@ -5,14 +5,18 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Field
 
+from config import json
 from privacy.access import create_key, rotate_key
+from privacy.limits import read_limits
 from privacy.models import ApiKey, Project, Scope
 
 MAX_OVERLAP_HOURS = 8_760  # a year
+LIMITS = '{"contributor": {"burst": 40, "quota": null}, "key": {"quota": 100000}}'
 
 
 class Command(BaseCommand):
@@ -39,6 +43,13 @@ class Command(BaseCommand):
             metavar="URL",
             help="an origin whose pages may use the key; repeat for several",
         )
+        parser.add_argument(
+            "--limits",
+            default="{}",
+            metavar="JSON",
+            help="burst (10 s), rate (a minute) and quota (24 h) of the key, and by it of one"
+            f" contributor, session or address, in place of the defaults; null is none: '{LIMITS}'",
+        )
         parser.add_argument("--rotate", action="store_true", help="rotate the key of that name")
         add_overlap(parser, of="the earlier secret of a rotated key")
 
@@ -48,6 +59,7 @@ class Command(BaseCommand):
     def _created(self, options: dict[str, Any]) -> str:
         if options["scope"] is None:
             raise CommandError("--scope is required, unless --rotate is given.")
+        limits = _limits(options["scope"], options["limits"])
         project, is_new = Project.objects.get_or_create(
             slug=options["project"], defaults={"name": options["project"]}
         )
@@ -58,13 +70,24 @@ class Command(BaseCommand):
             name=options["name"],
             scope=options["scope"],
             origins=options["origin"],
+            limits=limits,
         )
+
+
+def _limits(scope: str, text: str) -> Any:
+    try:
+        given = json.loads(text.encode())
+        read_limits(scope, given)
+    except (ValueError, msgspec.ValidationError) as error:
+        message = f"These --limits cannot be read ({error}). Write them like '{LIMITS}'."
+        raise CommandError(message) from None
+    return given
 
 
 def _rotated(options: dict[str, Any]) -> str:
     name, project, scope = options["name"], options["project"], options["scope"]
-    if options["origin"]:
-        raise CommandError("--rotate keeps the key's origins.")
+    if options["origin"] or options["limits"] != "{}":
+        raise CommandError("--rotate keeps the key's origins and limits.")
     keys = ApiKey.objects.usable().filter(project__slug=project, name=name)
     found = keys.filter(scope=scope) if scope else keys
     if len(found) != 1:
