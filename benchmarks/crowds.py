@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.sparse import csr_array
 from scipy.stats import spearmanr
 
 from feedback.trust import Exposures, Floats, Indices, Scores, score
@@ -93,7 +94,7 @@ def trust(crowd: Crowd) -> Scores:
         Exposures(
             contributor=crowd.worker,
             item=crowd.item,
-            topic=np.zeros(crowd.items, dtype=np.intp),
+            about=csr_array((crowd.items, 0)),
             shown=crowd.said,
             said=crowd.said,
             likely=np.full((crowd.items, crowd.labels), 1 / crowd.labels),

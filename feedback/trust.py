@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -25,6 +26,10 @@ FIRST_HONESTY = 0.8
 PRIOR_EXPOSURES = 5.0
 LEAST_PROBABILITY = 0.001  # of a label: neither model nor audit is surer than this
 MOST_EVIDENCE = 40.0  # in nats; more is no surer
+# Some are wrong about one thing only. What people are less often right about than chance explains
+# (in standard deviations) is looked at by itself; so many things at most, one after the other, and
+# only whoever was shown enough of it is judged by it.
+MOST_SUSPECT, SUSPECT_BELOW, FEWEST_SUSPECT = 5, -5.0, 3
 # Of all contributors: where most were bad, what they say would be the truth.
 BAD_SHARES = (0.005, 0.5)
 
@@ -33,13 +38,14 @@ BAD_SHARES = (0.005, 0.5)
 class Exposures:
     """Who was shown which answer and what they said: n exposures of m items, k labels, by index.
 
-    `topic` (m,) groups items that are alike; `likely` (m, k) is what a model that did not learn
-    from an item thinks of it, or 1 / k; `known` (m,) is the label that an audit found, or -1.
+    `about` (m, t) has 1 where an item is about a thing, else 0; `likely` (m, k) is what a model
+    that did not learn from an item thinks of it, or 1 / k; `known` (m,) is the label that an audit
+    found, or -1.
     """
 
     contributor: Indices
     item: Indices
-    topic: Indices
+    about: csr_array
     shown: Indices
     said: Indices
     likely: Floats
@@ -94,9 +100,7 @@ def score(exposures: Exposures, contributors: int) -> Scores:
         truth = _normalised(of_items[exposures.item] - own[acts.pair])
         gained = np.log((truth * if_honest).sum(axis=1) / (truth * if_blind).sum(axis=1))
         evidence = _sum(gained, exposures.contributor, contributors)
-        honesty = _honesty(evidence)
-        fair = honesty >= 0.5  # who is found out by all acts says nothing of single topics
-        honesty[fair] = np.minimum(honesty[fair], acts.honesty_by_topic(gained, fair))
+        honesty = acts.honesty_by_thing(_honesty(evidence), gained)
     return Scores(evidence, honesty, _normalised(of_items), regime)
 
 
@@ -139,14 +143,31 @@ class _Acts:
         acts[contrary] = belief * disagreeing[contrary]
         return acts
 
-    def honesty_by_topic(self, gained: Floats, chosen: NDArray[np.bool_]) -> Floats:
-        """Return how honest each chosen contributor is in the topic that speaks most against it."""
-        topics = int(self.of.topic.max(initial=0)) + 1
-        cells = self.of.contributor * topics + self.of.topic[self.of.item]
-        evidence = _sum(gained, cells, self.contributors * topics)
-        by_topic = _honesty(evidence.reshape(-1, topics)[chosen].ravel())
-        worst: Floats = by_topic.reshape(-1, topics).min(axis=1, initial=1.0)
-        return worst
+    def honesty_by_thing(self, honesty: Floats, gained: Floats) -> Floats:
+        """Lower the honesty (c,) of who is honest but where an item is about one thing."""
+        found = honesty.copy()
+        for _ in range(MOST_SUSPECT):
+            is_suspect = self._suspect(gained, (found >= 0.5)[self.of.contributor])
+            if not is_suspect.any():
+                break
+            whose = self.of.contributor[is_suspect]
+            evidence = _sum(gained[is_suspect], whose, self.contributors)
+            who = np.flatnonzero(np.bincount(whose) >= FEWEST_SUSPECT)
+            # Too little is known of one thing to estimate how many are bad there.
+            found[who] = np.minimum(found[who], _probable(evidence[who], 1 - FIRST_HONESTY))
+        return found
+
+    def _suspect(self, gained: Floats, is_fair: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return which fair exposures (n,) are about what people are most often wrong about."""
+        of = self.of
+        expected = gained[is_fair].mean() if is_fair.any() else 0.0
+        by_item = _sum((gained - expected)[is_fair], of.item[is_fair], len(self.prior))
+        deviation = np.sqrt(of.about.T @ by_item**2)
+        scores = (of.about.T @ by_item) / np.maximum(deviation, LEAST_PROBABILITY)
+        if scores.min(initial=0.0) > SUSPECT_BELOW:
+            return np.zeros_like(is_fair)
+        is_about = of.about[:, [int(scores.argmin())]].toarray()[:, 0] > 0
+        return np.asarray(is_fair & is_about[of.item])
 
     def _agreement(self, accuracy: float) -> Floats:
         """Return how probable it is to believe the shown label, by what is true (n, k)."""
@@ -175,12 +196,17 @@ def _beliefs(accuracy: float, labels: Indices, of: int) -> Floats:
 
 def _honesty(evidence: Floats) -> Floats:
     """Return each contributor's probability of being honest, with the share that fits all."""
-    odds = np.exp(evidence.clip(-MOST_EVIDENCE, MOST_EVIDENCE))
     bad = 1 - FIRST_HONESTY
     for _ in range(100):
-        honesty: Floats = odds * (1 - bad) / (odds * (1 - bad) + bad)
+        honesty = _probable(evidence, bad)
         bad = float(np.clip(1 - honesty.mean(), *BAD_SHARES)) if honesty.size else bad
     return honesty
+
+
+def _probable(evidence: Floats, bad: float) -> Floats:
+    """Return the probability of being honest by Bayes' rule, where that share of all is bad."""
+    odds = np.exp(evidence.clip(-MOST_EVIDENCE, MOST_EVIDENCE)) * (1 - bad)
+    return np.asarray(odds / (odds + bad), dtype=np.float64)
 
 
 def _sum(values: Floats, groups: Indices, count: int) -> Floats:

@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce, Now
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from config.database import fetch
 from feedback import contributors
@@ -168,7 +169,7 @@ def _by_reviews(shown: list[Shown], people: dict[str, int]) -> Judged:
     exposures = Exposures(
         contributor=_array(people[row.user_id] for row in decided),
         item=np.arange(count),
-        topic=np.zeros(count, dtype=np.intp),
+        about=csr_array((count, 0)),
         shown=np.zeros(count, dtype=np.intp),
         said=np.ones(count, dtype=np.intp),
         likely=np.full((count, 2), 0.5),

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from sklearn.cluster import KMeans
-from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import TfidfVectorizer
+from scipy.sparse import csr_array
+from sklearn.feature_extraction.text import CountVectorizer
 
 from feedback.trust import SILENT, Exposures, Floats, Indices, Scores, score
 
@@ -21,7 +20,7 @@ ROUNDS = 3
 FIRST_SILENCE = 0.3  # what silence weighs until it is known how people react
 LEAST_HONESTY = 0.5  # who is less likely honest is not learnt from
 ASKED_WEIGHT = 1e-6  # of a row that is there to be asked about, not to teach
-TOPICS, ROWS_A_TOPIC, DIMENSIONS, TERMS = 8, 100, 32, 20_000
+FEWEST_TEXTS, MOST_WORDS = 30, 2_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +42,7 @@ class Crowd:
 
 def settle(crowd: Crowd, out_of_fold: OutOfFold) -> Scores:
     """Score the crowd's contributors."""
-    topic = topics_of(crowd.texts)
+    about = words_of(crowd.texts)
     honesty, silence = np.ones(crowd.contributors), FIRST_SILENCE
     for _ in range(ROUNDS):
         likely = _likely(crowd, out_of_fold, honesty, silence)
@@ -51,7 +50,7 @@ def settle(crowd: Crowd, out_of_fold: OutOfFold) -> Scores:
             Exposures(
                 contributor=crowd.contributor,
                 item=crowd.item,
-                topic=topic,
+                about=about,
                 shown=crowd.shown,
                 said=crowd.said,
                 likely=likely,
@@ -96,21 +95,10 @@ def _likely(crowd: Crowd, out_of_fold: OutOfFold, honesty: Floats, silence: floa
     return likely
 
 
-def topics_of(texts: Sequence[str]) -> Indices:
-    """Group texts that are about the same things (m,); few texts, or few words, are one group."""
-    count = min(TOPICS, len(texts) // ROWS_A_TOPIC)
-    one = np.zeros(len(texts), dtype=np.intp)
-    if count < 2:
-        return one
-    terms = TfidfVectorizer(sublinear_tf=True, min_df=2, max_features=TERMS)
+def words_of(texts: Sequence[str]) -> csr_array:
+    """Return which texts have which of the words that many have (m, words): 1 or 0."""
+    words = CountVectorizer(binary=True, min_df=FEWEST_TEXTS, max_features=MOST_WORDS)
     try:
-        counted = terms.fit_transform(texts)
-    except ValueError:  # no word stands in two of them
-        return one
-    if counted.shape[1] < 2:
-        return one
-    dimensions = min(DIMENSIONS, counted.shape[1] - 1)
-    found = TruncatedSVD(dimensions, random_state=0).fit_transform(counted)
-    lengths = np.linalg.norm(found, axis=1, keepdims=True)
-    groups = KMeans(count, n_init=1, random_state=0).fit_predict(found / np.maximum(lengths, 1e-9))
-    return np.asarray(groups, dtype=np.intp)
+        return csr_array(words.fit_transform(texts))
+    except ValueError:  # no word is in so many
+        return csr_array((len(texts), 0))

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from feedback.trust import ANOTHER, SILENT, Exposures, Regime, score
 
@@ -24,7 +25,7 @@ def crowd(people, seed=0, labels=2, right=0.7, shown_to=3, items=400):
         Exposures(
             contributor=who,
             item=item,
-            topic=np.zeros(items, dtype=np.intp),
+            about=csr_array((items, 0)),
             shown=shown[item],
             said=np.array(said),
             likely=np.full((items, labels), 1 / labels),
@@ -116,10 +117,10 @@ def test_who_is_bad_in_one_topic_is_found():
         return truth
 
     exposures, truth = crowd([honest] * 20 + [in_one_topic] * 4, items=1_200)
-    topic = np.arange(1_200) % 6
-    theirs = (exposures.contributor >= 20) & (topic[exposures.item] == 0)
+    about = np.arange(1_200)[:, None] % 6 == np.arange(6)
+    theirs = (exposures.contributor >= 20) & about[exposures.item, 0]
     said = np.where(theirs, 1 - truth[exposures.item], exposures.said)
-    mixed = Exposures(**{**exposures.__dict__, "topic": topic, "said": said})
+    mixed = Exposures(**{**exposures.__dict__, "about": csr_array(about * 1.0), "said": said})
     honesty = score(mixed, 24).honesty
     assert honesty[20:].max() < 0.3
     assert honesty[:20].min() > 0.6
@@ -149,7 +150,7 @@ def test_to_say_that_it_is_wrong_counts_too():
 def test_the_order_makes_no_difference():
     exposures, _ = crowd([honest] * 10 + [clicking] * 4)
     order = np.random.default_rng(1).permutation(exposures.said.size)
-    columns = {name: getattr(exposures, name) for name in ("topic", "likely", "known")}
+    columns = {name: getattr(exposures, name) for name in ("about", "likely", "known")}
     rows = ("contributor", "item", "shown", "said")
     shuffled = Exposures(**{n: getattr(exposures, n)[order] for n in rows}, **columns)
     assert score(shuffled, 14).evidence == pytest.approx(score(exposures, 14).evidence)
