@@ -48,7 +48,7 @@ def _serve(stage: Stage, users: Sequence[User]) -> None:
     vandals = sum(user.character == "vandal" for user in users)
     stage.say(
         f"A further round: {len(shown)} answers to {len(users)} new users, {vandals} of them"
-        " vandals who turn every label around. No moderator."
+        " vandals. No moderator."
     )
     for showing in stage.with_bar(shown):
         stage.show(showing)
