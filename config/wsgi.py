@@ -3,6 +3,7 @@
 import gc
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -14,7 +15,7 @@ from django.db.backends.signals import connection_created
 from django.urls import get_resolver
 from django.utils.module_loading import import_string
 
-from config.api import BATCH_BYTES, plain_problem
+from config.api import ITEM_BYTES, plain_problem
 from config.database import limit_statements
 from config.errors import Malformed
 
@@ -45,6 +46,7 @@ gc.freeze()
 # A batch computes for a third of a second; what waits beside it needs the interpreter at each of
 # its steps, and would wait five times as long.
 sys.setswitchinterval(0.001)
+_taking_in = threading.Semaphore(2)  # of the four threads of a process
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -55,7 +57,19 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
         refusal = plain_problem(Malformed("A header cannot be read."))
         start_response("400 Bad Request", list(refusal.items()))
         answer = [refusal.content]
-    # What a refusal left unread is taken in: else the server closes the connection, and the
-    # client's next request, if not the answer itself, is lost on it.
-    environ["wsgi.input"].read(BATCH_BYTES)
+    _take_in(environ)
     return answer
+
+
+def _take_in(environ: dict[str, Any]) -> None:
+    """Read the body that a refusal left unread.
+
+    Else the server closes the connection, and the client's next request is lost on it. Never by
+    all threads: a body may never come. Nor a large one: it is refused so as not to be read.
+    """
+    length = environ.get("CONTENT_LENGTH", "")
+    if length.isdecimal() and int(length) <= ITEM_BYTES and _taking_in.acquire(blocking=False):
+        try:
+            environ["wsgi.input"].read(int(length))
+        finally:
+            _taking_in.release()

@@ -113,7 +113,7 @@ def _of(task: Task, standings: list[Standing]) -> QuerySet[Any]:
     )
     return Feedback.objects.filter(
         Exists(people), project=task.project_id, task=task, is_verified=True
-    )
+    ).exclude(source="audit")
 
 
 def newest_decision(task: Task) -> int:

@@ -24,7 +24,9 @@ from feedback.events import Event, read_event
 from feedback.intake import Ending, capture_each, read_sent, told, until_stored
 from feedback.models import DeadLetter
 from feedback.serializers import FeedbackBody, InferenceBody
+from privacy import consent
 from privacy.access import Sender
+from privacy.errors import NoConsent, OptedOut
 from privacy.models import Project
 from privacy.redaction import redact
 
@@ -133,7 +135,11 @@ class Stream:
         now = time.monotonic()
         waiting = [i for i, error in refused if _may_come(error) and now < i.waits_until]
         places = {item.place for item in waiting}
-        letters = [_letter(item, error) for item, error in refused if item.place not in places]
+        letters = [
+            _letter(self.project, item, error)
+            for item, error in refused
+            if item.place not in places
+        ]
         if letters:
             DeadLetter.objects.bulk_create(letters, ignore_conflicts=True)
             logger.warning("kafka.dead_letters count=%d", len(letters))
@@ -197,19 +203,30 @@ def _may_come(error: EmendError) -> bool:
     return "feedback.unknown_inference" in {problem.code for problem in error.errors}
 
 
-def _letter(item: Received, error: EmendError) -> DeadLetter:
+def _letter(project: Project, item: Received, error: EmendError) -> DeadLetter:
     said = told(error)
     problems = said["errors"]
     where = f"{problems[0]['pointer']}: " if problems and problems[0]["pointer"] else ""
-    is_private = error.code.startswith("privacy.")  # nothing of this person is kept
     return DeadLetter(
         **item.place._asdict(),
         source=_redacted(item.event.source if item.event else "", KEPT_NAME_CHARACTERS),
         event_id=_redacted(item.event.id if item.event else "", KEPT_NAME_CHARACTERS),
         code=problems[0]["code"] if problems else said["code"],
         detail=f"{where}{said['detail']}"[:KEPT_NAME_CHARACTERS],
-        content="" if is_private else _redacted(_content(item), KEPT_CHARACTERS),
+        content=_redacted(_content(item), KEPT_CHARACTERS) if _may_keep(project, item) else "",
     )
+
+
+def _may_keep(project: Project, item: Received) -> bool:
+    """Return whether the person who is named, if any, lets anything be collected."""
+    data = item.event.data if item.event else None
+    user_id = data.get("user_id") if isinstance(data, dict) else None
+    try:
+        if isinstance(user_id, str) and "\0" not in user_id:
+            consent.ask(project, user_id)
+    except (OptedOut, NoConsent):
+        return False
+    return True
 
 
 def _content(item: Received) -> json.JSON:

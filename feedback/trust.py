@@ -24,6 +24,7 @@ ROUNDS = 10
 FIRST_HONESTY = 0.8
 # A person's own rates of speaking begin at those of all, as if so many answers were known.
 PRIOR_EXPOSURES = 5.0
+LEAST_SILENCE = 0.1  # what weighs less may as well be chance
 LEAST_PROBABILITY = 0.001  # of a label: neither model nor audit is surer than this
 MOST_EVIDENCE = 40.0  # in nats; more is no surer
 # Some are wrong about one thing only. What people are less often right about than chance explains
@@ -63,10 +64,12 @@ class Regime:
     def silence_weight(self) -> float:
         """Return what silence says for an answer: 0 nothing, 1 as much as approval.
 
-        By Bayes' rule from even odds; 0 where people speak as often whether it is right or not.
+        By Bayes' rule from even odds; 0 where people speak about as often whether it is right or
+        not.
         """
         unvoiced = 2 - self.disagreeing - self.approving
-        return max(0.0, (self.disagreeing - self.approving) / unvoiced) if unvoiced else 0.0
+        weight = (self.disagreeing - self.approving) / unvoiced if unvoiced else 0.0
+        return weight if weight >= LEAST_SILENCE else 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +116,10 @@ class _Acts:
         self.is_approval = exposures.said == exposures.shown
         self.is_contrary = ~self.is_approval & (exposures.said != SILENT)
         pairs = exposures.contributor * items + exposures.item
-        self.pair = np.unique(pairs, return_inverse=True)[1]
+        distinct, self.pair = np.unique(pairs, return_inverse=True)
+        # Where one person alone contradicts a model, either may be wrong about the thing.
+        has_others = np.bincount(distinct % max(items, 1), minlength=items) > 1
+        self.is_settled = (has_others | (exposures.known >= 0))[exposures.item]
         likely = exposures.likely.clip(LEAST_PROBABILITY, 1.0)
         audited = np.flatnonzero(exposures.known >= 0)
         likely[audited] = LEAST_PROBABILITY
@@ -147,7 +153,8 @@ class _Acts:
         """Lower the honesty (c,) of who is honest but where an item is about one thing."""
         found = honesty.copy()
         for _ in range(MOST_SUSPECT):
-            is_suspect = self._suspect(gained, (found >= 0.5)[self.of.contributor])
+            is_fair = self.is_settled & (found >= 0.5)[self.of.contributor]
+            is_suspect = self._suspect(gained, is_fair)
             if not is_suspect.any():
                 break
             whose = self.of.contributor[is_suspect]

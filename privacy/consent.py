@@ -15,15 +15,21 @@ def check(*, said: bool | None, by_default: str) -> None:
         raise NoConsent
 
 
+def ask(project: Project, user_id: str) -> bool | None:
+    """Return what a person said about collection (None: nothing); raise as `check` does."""
+    subject = DataSubject.objects.filter(project=project, user_id=user_id)
+    asked = Consent.objects.filter(subject__in=subject, purpose=Purpose.COLLECTION)
+    said = asked.values_list("is_granted", flat=True).first()
+    check(said=said, by_default=project.consent_default)
+    return said
+
+
 def require(project: Project, user_id: str | None) -> None:
     """Ask the database, then `check`; who is new becomes a data subject, to be found later."""
     if user_id is None:
         return
-    subject = DataSubject.objects.filter(project=project, user_id=user_id)
-    said = Consent.objects.filter(subject__in=subject, purpose=Purpose.COLLECTION)
-    granted = said.values_list("is_granted", flat=True).first()
-    check(said=granted, by_default=project.consent_default)
-    if granted is None:
+    said = ask(project, user_id)
+    if said is None:
         DataSubject.objects.bulk_create(
             [DataSubject(project=project, user_id=user_id)], ignore_conflicts=True
         )

@@ -12,6 +12,7 @@ import numpy as np
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce, Now
+from django.utils import timezone
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
@@ -30,6 +31,7 @@ from feedback.trust import (
     Scores,
     score,
 )
+from privacy.models import DataSubject, Purpose
 from training import runs
 from training.crowd import Crowd, settle
 from training.statistics import wilson
@@ -91,18 +93,19 @@ SELECT coalesce(json_agg(to_json(seen) ORDER BY number, user_id), '[]')::text FR
 
 def score_task(task: Task) -> int:
     """Score everybody whose acts on the task are known; return how many that are."""
+    began_at = timezone.now()  # what comes meanwhile is for the next time
     shown = _shown(task)
     people = {user_id: n for n, user_id in enumerate(dict.fromkeys(row.user_id for row in shown))}
     judged = _by_labels(task, shown, people) if task.modality in TRAINERS else None
     judged = judged or _by_reviews(shown, people)
     with transaction.atomic():  # standings, and what weights and silence go by, are of one moment
         contributors.apply(task, _documents(people, *judged))
-        regime = judged[1].regime
+        regime = judged[1].regime if isinstance(judged[0], Crowd) else None
         Task.objects.filter(pk=task.pk).update(
-            scored_at=Now(),
-            approving_ratio=regime.approving,
-            disagreeing_ratio=regime.disagreeing,
-            silence_estimate=silence_estimate(task, regime),
+            scored_at=began_at,
+            approving_ratio=regime and regime.approving,
+            disagreeing_ratio=regime and regime.disagreeing,
+            silence_estimate=regime and silence_estimate(task, regime),
         )
     logger.info("contributors.scored task=%d contributors=%d", task.pk, len(people))
     return len(people)
@@ -116,7 +119,10 @@ def _shown(task: Task) -> list[Shown]:
         "silence_seconds": task.options.silence_hours * 3600,
         "limit": MOST_EXPOSURES,
     }
-    return fetch(_SHOWN, parameters, list[Shown])
+    people = DataSubject.objects.filter(project=task.project_id)
+    left = set(people.withdrawn(Purpose.COLLECTION).values_list("user_id", flat=True))
+    left |= set(people.withdrawn(Purpose.TRAINING).values_list("user_id", flat=True))
+    return [row for row in fetch(_SHOWN, parameters, list[Shown]) if row.user_id not in left]
 
 
 def _by_labels(task: Task, shown: list[Shown], people: dict[str, int]) -> Judged | None:
@@ -129,7 +135,7 @@ def _by_labels(task: Task, shown: list[Shown], people: dict[str, int]) -> Judged
     for row in shown:
         known[items[row.item]] = max(known[items[row.item]], _known(row, place))
     for item, label in _audited(task):
-        if item in items and label in place:
+        if item in items and isinstance(label, str) and label in place:
             known[items[item]] = place[label]
     crowd = Crowd(
         texts=[texts[item] for item in items],
@@ -181,8 +187,8 @@ def _by_reviews(shown: list[Shown], people: dict[str, int]) -> Judged:
 def _said(row: Shown, place: dict[str, int]) -> int:
     if row.signal is None:
         return SILENT
-    if row.said is not None:
-        return place.get(row.said, ANOTHER)
+    if row.said is not None:  # what was refused may be of any shape
+        return place.get(row.said, ANOTHER) if isinstance(row.said, str) else ANOTHER
     return place[row.shown] if SIGNALS[row.signal].case else ANOTHER
 
 
@@ -198,7 +204,8 @@ def _known(row: Shown, place: dict[str, int]) -> int:
 
 def _audited(task: Task) -> list[tuple[str, Any]]:
     audits = Feedback.objects.filter(project=task.project_id, task=task, source="audit")
-    rows = audits.exclude(status="rejected").values_list("input_hash", "original", "corrected")
+    telling = audits.filter(Q(corrected__isnull=False) | Q(signal__in=APPROVING))
+    rows = telling.exclude(status="rejected").values_list("input_hash", "original", "corrected")
     return [(bytes(h).hex(), said if said is not None else shown) for h, shown, said in rows]
 
 

@@ -261,16 +261,19 @@ def _row(example: Example, row_hash: bytes = b"") -> Row:
 
 
 def people_behind(version: DatasetVersion) -> dict[bytes, set[str]]:
-    """Return by row hash the people who said so, of all twins; a nameless act has nobody."""
-    named = (
+    """Return by row hash the people who said so, of all twins; the nameless are one, "".
+
+    What a moderator audited is nobody's.
+    """
+    said = (
         Membership.objects.of_version(version)
         .permitted()
-        .filter(example__split="train", example__feedback__user_id__isnull=False)
+        .filter(example__split="train", example__source="feedback")
     )
     people: dict[bytes, set[str]] = {}
-    pairs = named.values_list("row_hash", "example__feedback__user_id")
+    pairs = said.values_list("row_hash", "example__feedback__user_id")
     for digest, user_id in pairs.iterator(CHUNK_ROWS):
-        people.setdefault(bytes(digest), set()).add(user_id)
+        people.setdefault(bytes(digest), set()).add(user_id or "")
     return people
 
 

@@ -11,6 +11,7 @@ from django.conf import settings
 from msgspec import UNSET
 
 from config.api import malformed
+from config.errors import Forbidden
 from config.json import JSON
 from feedback.capture.cleaning import (
     check_input,
@@ -109,7 +110,7 @@ class Door:
         _check_subject(body)
         self._welcome(body)
         if body.source == "audit" and not self.sender.is_trusted:
-            raise malformed("/source", "Only a manage key brings audits.")
+            raise Forbidden("Only a manage key brings audits.")
         if body.inference_id is None:
             task = self._task(body.task or "")
             made = self._inference(item, task, b"")  # the metadata is the feedback's

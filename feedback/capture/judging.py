@@ -17,6 +17,7 @@ from feedback.models import Status, Task
 from feedback.normalise import content_hash
 from feedback.validation import HIGH_IMPACT_USERS, Act, judge
 
+STILL_ASKED = {"feedback.sensitive"}
 ALONE = Standing(is_contradiction=False, contradicts_golden=False, users=0)
 
 
@@ -153,8 +154,8 @@ def _decide(draft: Draft, wrong: list[Problem], standing: Standing) -> None:
     row.rejections = [
         {"pointer": p.pointer, "code": p.code, "detail": p.detail} for p in verdict.rejections
     ]
-    # A flag asks a moderator, who has spoken in an audit.
-    row.flags = [] if row.source == "audit" else verdict.flags
+    is_audit = row.source == "audit"  # what flags ask a moderator about, one has answered
+    row.flags = [flag for flag in verdict.flags if flag in STILL_ASKED or not is_audit]
     row.quality, row.quality_parts = verdict.quality, verdict.parts
     if verdict.rejections:
         row.status = Status.REJECTED

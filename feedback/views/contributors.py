@@ -2,15 +2,16 @@
 
 from typing import Literal
 
+from django.utils import timezone
 from msgspec import UNSET, UnsetType
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from config.api import Page, PageQuery, read
-from config.errors import NotFound
+from config.errors import Malformed, NotFound
 from config.schema import documented
 from feedback import contributors
-from feedback.models import Contributor, Task
+from feedback.models import Contributor, Feedback, Task
 from feedback.serializers import Slug, StandingBody, contributor_document
 from feedback.views.tasks import task_of
 from privacy.access import KeyRequest
@@ -41,8 +42,12 @@ class ScoringView(APIView):
     @documented(gives={202: None}, answer="Begun; the task's `scored_at` tells when it is done.")
     def post(self, request: KeyRequest, slug: Slug) -> Response:
         task = task_of(request, slug)
-        Task.objects.filter(pk=task.pk).update(scored_at=None)
-        return Response({"task": task.slug, "scored_at": None}, 202)
+        if not task.options.trust:
+            raise Malformed("The task's setting `trust` is off.")
+        is_silent = not Feedback.objects.filter(project=task.project_id, task=task).exists()
+        scored_at = timezone.now() if is_silent else None  # of nobody there is nothing to find
+        Task.objects.filter(pk=task.pk).update(scored_at=scored_at)
+        return Response({"task": task.slug, "scored_at": scored_at}, 202)
 
 
 class ContributorView(APIView):

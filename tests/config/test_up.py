@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -118,6 +118,17 @@ def test_a_refusal_keeps_the_connection_though_the_body_comes_late(command):
         assert answer.status == 401
         assert connection.sock is kept
     connection.close()
+
+
+def test_bodies_that_never_come_stop_nobody(command):
+    head = b"POST /api/v1/feedback/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
+    address = "127.0.0.1", command.port
+    with ExitStack() as stalled:
+        for _ in range(24):
+            stalled.enter_context(socket.create_connection(address)).sendall(head)
+        for _ in range(24):
+            with urllib.request.urlopen(f"http://127.0.0.1:{command.port}/healthz", timeout=10):
+                pass
 
 
 def test_the_first_start_hands_out_password_and_keys(command):

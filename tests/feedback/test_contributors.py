@@ -205,6 +205,7 @@ def test_the_api_explains_and_takes_a_moderators_word(shop, task):
 
 
 def test_scores_may_be_asked_for(shop, task):
+    shop.correct("ann")
     assert shop.post("tasks/mood/scores/", {}, 202) == {"task": "mood", "scored_at": None}
     assert shop.get("tasks/mood/")["reactions"] == {
         "approving": None,
@@ -212,6 +213,19 @@ def test_scores_may_be_asked_for(shop, task):
         "silence_weight": 0.0,
         "scored_at": None,
     }
+
+
+def test_scores_that_never_come_are_not_promised(shop, task):
+    assert shop.post("tasks/mood/scores/", {}, 202)["scored_at"] is not None  # nobody spoke
+    shop.patch("tasks/mood/", {"settings": {"trust": False}})
+    shop.refused("POST", "tasks/mood/scores/", {}, status=400, code="api.malformed")
+
+
+def test_an_audit_is_never_quarantined(shop, task):
+    shop.correct("eve", source="audit")
+    process()
+    apply(task, score("eve"))
+    assert Feedback.objects.get().status == "processed"
 
 
 def test_a_stranger_sees_nobody(shop, task):

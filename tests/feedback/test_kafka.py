@@ -269,9 +269,10 @@ def test_of_a_long_message_the_beginning_is_kept(topic, shop, reader):
 def test_of_who_said_no_nothing_is_kept(topic, shop, reader):
     shop.put("privacy/subjects/ann/consents/collection/", {"granted": False})
     topic.send(act(user_id="ann", comment="my secret thought"))
-    reader.read(DeadLetter.objects.exists)
-    (letter,) = letters()
-    assert (letter.code, letter.content) == ("privacy.opted_out", "")
+    topic.send(act(user_id="ann", comment="my secret thought", signal="shout"))
+    reader.read(lambda: DeadLetter.objects.count() == 2)
+    assert {letter.code for letter in letters()} == {"privacy.opted_out", "api.malformed"}
+    assert {letter.content for letter in letters()} == {""}
     assert "secret thought" not in stored_text()
 
 

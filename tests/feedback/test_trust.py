@@ -173,3 +173,17 @@ def test_nothing_is_scored_where_nothing_was_shown():
     exposures = Exposures(none, none, none, none, none, np.zeros((0, 2)), none)
     scores = score(exposures, 2)
     assert scores.evidence.tolist() == [0.0, 0.0]
+
+
+def test_a_model_that_is_wrong_about_a_word_convicts_nobody():
+    exposures, truth = crowd([honest] * 40, shown_to=1, items=1_600)
+    about = np.arange(1_600)[:, None] % 7 == np.arange(7)
+    right = np.where(np.arange(2) == truth[:, None], 0.95, 0.05)
+    likely = np.where(about[:, [0]] & (np.arange(1_600) % 2 == 0)[:, None], 1 - right, right)
+    wrong = Exposures(**{**exposures.__dict__, "likely": likely, "about": csr_array(about * 1.0)})
+    assert (score(wrong, 40).honesty > 0.5).all()
+
+
+def test_a_hair_between_the_rates_gives_silence_no_weight():
+    assert Regime(approving=0.50, disagreeing=0.51).silence_weight == 0.0
+    assert Regime(approving=0.0, disagreeing=1.0).silence_weight == 1.0

@@ -7,8 +7,10 @@ from django.utils import timezone
 
 from feedback import review
 from feedback.models import Contributor, Feedback, Inference
+from privacy import consent
+from privacy.models import Purpose
 from tests.training.builders import BAD, GOOD, processed, sentences
-from training import contributors, runs
+from training import contributors, datasets, runs
 
 pytestmark = pytest.mark.django_db
 PLACES = [f"corner {n}" for n in range(4)]
@@ -86,11 +88,35 @@ def test_a_moderators_decision_counts_where_no_model_is(product):
     assert contributors.score_task(product.task) == 2
     assert standing_of("ann").standing == "trusted"
     assert standing_of("eve").standing == "quarantined"
+    product.task.refresh_from_db()
+    assert product.task.approving_ratio is None  # nobody knows who was silent about what is right
 
 
 def test_nobody_is_scored_where_nobody_spoke(shop):
     shop.show("good soup")
     assert contributors.score_task(shop.task) == 0
+
+
+def test_a_refused_answer_of_any_shape_stops_no_scoring(shop):
+    react(shop, "ann", is_honest=True)
+    row = shop.react(shop.show("good soup", "pos", "bob"), "correction", {"a": 1}, "bob")
+    assert row.status == "rejected"
+    review.reject(row, by="mia", reason="Nonsense.")
+    assert contributors.score_task(shop.task) == 2
+
+
+def test_who_withdrew_is_not_scored(shop):
+    react(shop, "ann", is_honest=True)
+    react(shop, "bob", is_honest=True)
+    consent.decide(project=shop.project, user_id="bob", purpose=Purpose.TRAINING, is_granted=False)
+    assert contributors.score_task(shop.task) == 1
+
+
+def test_an_audit_that_only_says_wrong_makes_no_answer_right(shop):
+    react(shop, "ann", is_honest=True)
+    row = shop.react(shop.show("good soup at corner 0", "neg", "bob"), "down", user="mia")
+    Feedback.objects.filter(pk=row.pk).update(source="audit")
+    assert contributors._audited(shop.task) == []
 
 
 def test_acts_that_are_not_verified_are_not_scored(shop):
@@ -136,3 +162,14 @@ def test_distrust_weighs_in_the_next_run_and_not_in_the_last(shop):
     assert (before.weighing["contributors"], after.weighing["contributors"]) == (2, 1)
     for run in (before, after):
         assert runs.rebuild(run.model_version) == run.model_version.weights_hash
+
+
+def test_all_who_are_nameless_are_one_contributor_and_audits_are_nobodys(shop):
+    for n, user in enumerate([None, None, "ann"]):
+        shop.approve(f"good soup number {n}", user=user)
+    audited = shop.react(shop.show("good soup number 3", "pos", None), "up", user="mia")
+    Feedback.objects.filter(pk=audited.pk).update(source="audit")
+    processed(audited)
+    behind = datasets.people_behind(shop.version()).values()
+    assert set(map(frozenset, behind)) <= {frozenset({""}), frozenset({"ann"})}
+    assert {""} in behind
