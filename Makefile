@@ -24,13 +24,8 @@ demo: setup ## watch corrections become a better model (ARGS="--seed 7" passes o
 up: setup ## run Emend here until Ctrl-C (ARGS="--port 8001" passes options)
 	$(PYTHON) manage.py up $(ARGS)
 
-test: setup-dev ## run the tests (ARGS="-k gates" passes options)
-ifdef ARGS
+test: setup-dev ## run the tests (ARGS="-k gates", or -n 2 --dist loadfile for two processes)
 	$(PYTHON) -m pytest $(ARGS)
-else
-	$(PYTHON) -m pytest -n 2 --dist loadfile -m "not alone"
-	$(PYTHON) -m pytest -m alone
-endif
 
 lint: setup-dev ## judge style and spelling
 	$(VENV)/bin/ruff check .
