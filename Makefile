@@ -24,7 +24,7 @@ demo: setup ## watch corrections become a better model (ARGS="--seed 7" passes o
 up: setup ## run Emend here until Ctrl-C (ARGS="--port 8001" passes options)
 	$(PYTHON) manage.py up $(ARGS)
 
-test: setup-dev ## run the tests (ARGS="-k gates", or -n 2 --dist loadfile for two processes)
+test: setup-dev ## run the tests (ARGS="-k gates", or -n 2 --dist loadfile -m "not alone")
 	$(PYTHON) -m pytest $(ARGS)
 
 lint: setup-dev ## judge style and spelling
