@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, Max, OuterRef, Q, QuerySet
+from django.db.models import Exists, Func, Max, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Now
 
 from feedback.models import Contributor, Feedback, Review, Standing, Status, Task
@@ -97,14 +97,16 @@ def let_go(contributor: Contributor, *, by: str) -> None:
 
 
 def follow(task: Task) -> None:
-    """Flag what quarantined people said and nobody accepted; give back what only that flagged."""
+    """Flag what quarantined people said and nobody accepted; take that flag from who is not."""
     theirs = _of(task, [Standing.QUARANTINED])
     accepted = Review.objects.filter(feedback=OuterRef("pk"), decision="accept")
     suspect = theirs.filter(~Exists(accepted), status=Status.PROCESSED)
     suspect.update(status=Status.FLAGGED, flags=[LOW_TRUST])
-    untouched = Q(status=Status.FLAGGED, flags=[LOW_TRUST], review=None)
+    untouched = Q(status=Status.FLAGGED, flags__contains=[LOW_TRUST], review=None)
     free = _of(task, [Standing.PROBATION, Standing.TRUSTED]).filter(untouched)
-    free.update(status=Status.PENDING, flags=[], ready_at=Now(), attempts=0)
+    nothing_else = free.filter(flags=[LOW_TRUST])
+    nothing_else.update(status=Status.PENDING, flags=[], ready_at=Now(), attempts=0)
+    free.update(flags=Func("flags", Value(LOW_TRUST), function="array_remove"))
 
 
 def _of(task: Task, standings: list[Standing]) -> QuerySet[Any]:

@@ -27,9 +27,9 @@ PRIOR_EXPOSURES = 5.0
 LEAST_SILENCE = 0.1  # what weighs less may as well be chance
 LEAST_PROBABILITY = 0.001  # of a label: neither model nor audit is surer than this
 MOST_EVIDENCE = 40.0  # in nats; more is no surer
-# Some are wrong about one thing only. What people are less often right about than chance explains
-# (in standard deviations) is looked at by itself; so many things at most, one after the other, and
-# only whoever was shown enough of it is judged by it.
+# Some are wrong about one thing only, a word or a time. What people are less often right about than
+# chance explains (in standard deviations) is looked at by itself; so many things at most, one after
+# the other, and only whoever was shown enough of it is judged by it.
 MOST_SUSPECT, SUSPECT_BELOW, FEWEST_SUSPECT = 5, -5.0, 3
 # Of all contributors: where most were bad, what they say would be the truth.
 BAD_SHARES = (0.005, 0.5)
@@ -39,9 +39,9 @@ BAD_SHARES = (0.005, 0.5)
 class Exposures:
     """Who was shown which answer and what they said: n exposures of m items, k labels, by index.
 
-    `about` (m, t) has 1 where an item is about a thing, else 0; `likely` (m, k) is what a model
-    that did not learn from an item thinks of it, or 1 / k; `known` (m,) is the label that an audit
-    found, or -1.
+    `about` (m, t) has 1 where an item has a word or is of a time, else 0; `likely` (m, k) is what a
+    model that did not learn from an item thinks of it, or 1 / k; `known` (m,) is the label that an
+    audit found, or -1.
     """
 
     contributor: Indices

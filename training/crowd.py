@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, hstack
 from sklearn.feature_extraction.text import CountVectorizer
 
 from feedback.trust import SILENT, Exposures, Floats, Indices, Scores, score
@@ -20,14 +20,15 @@ ROUNDS = 3
 FIRST_SILENCE = 0.3  # what silence weighs until it is known how people react
 LEAST_HONESTY = 0.5  # who is less likely honest is not learnt from
 ASKED_WEIGHT = 1e-6  # of a row that is there to be asked about, not to teach
-FEWEST_TEXTS, MOST_WORDS = 30, 2_000
+FEWEST_TEXTS, MOST_WORDS, PERIODS = 30, 2_000, 4
 
 
 @dataclass(frozen=True, eq=False)
 class Crowd:
     """Who was shown which answer, and what they said of it: n exposures of m texts.
 
-    Indices as in feedback.trust.Exposures. `starting` are texts whose labels are known.
+    Indices as in feedback.trust.Exposures; texts are in the order in which they were first shown.
+    `starting` are texts whose labels are known.
     """
 
     texts: Sequence[str]
@@ -42,7 +43,8 @@ class Crowd:
 
 def settle(crowd: Crowd, out_of_fold: OutOfFold) -> Scores:
     """Score the crowd's contributors."""
-    about = words_of(crowd.texts)
+    # Some attack one subject, others are honest at first: both are wrong about a part of the items.
+    about = hstack([words_of(crowd.texts), periods_of(len(crowd.texts))], format="csr")
     honesty, silence = np.ones(crowd.contributors), FIRST_SILENCE
     for _ in range(ROUNDS):
         likely = _likely(crowd, out_of_fold, honesty, silence)
@@ -102,3 +104,9 @@ def words_of(texts: Sequence[str]) -> csr_array:
         return csr_array(words.fit_transform(texts))
     except ValueError:  # no word is in so many
         return csr_array((len(texts), 0))
+
+
+def periods_of(count: int) -> csr_array:
+    """Return which quarter of the time each text was first shown in (m, 4)."""
+    period = np.arange(count) * PERIODS // max(count, 1)
+    return csr_array(period[:, None] == np.arange(PERIODS), dtype=np.int64)

@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
+from feedback.contributors import LOW_TRUST
 from feedback.models import Feedback, Task
 from feedback.signals import EXPLICIT
 from training.errors import (
@@ -217,6 +218,7 @@ def outcomes(rollout: Rollout) -> dict[str, Counts]:
         Feedback.objects.filter(inference__prediction__rollout=rollout, signal__in=EXPLICIT)
         .exclude(status__in=["rejected", "erased"])
         .exclude(source="audit")  # the person did not react, a moderator did
+        .exclude(status="flagged", flags__contains=[LOW_TRUST])
         .order_by("number")
         .select_related("inference__prediction")
     )

@@ -20,7 +20,7 @@ from config.api import (
     problem_document,
     read,
 )
-from config.errors import EmendError
+from config.errors import EmendError, Forbidden
 from config.schema import documented
 from feedback.capture import Kept, capture_feedback, capture_inferences
 from feedback.capture.drafts import Sent
@@ -115,6 +115,8 @@ def _answer_one(
 ) -> HttpResponse:
     document, reading = _read(request, request.data, shape)
     (reading,) = _admit(request, [reading])
+    if isinstance(reading, Forbidden):
+        raise reading  # for want of a good user token, before anything stored is answered
 
     def answer() -> Answer:
         if isinstance(reading, EmendError):
@@ -162,15 +164,12 @@ def _answer_batch(request: KeyRequest, readings: Sequence[Reading]) -> Answer:
 def _read(
     request: KeyRequest, document: Any, shape: type[Body]
 ) -> tuple[object, Sent[Body] | EmendError]:
-    """Return what tells sameness, and the body with the person whose act it is or what is wrong.
-
-    Raises Forbidden for want of a good user token.
-    """
+    """Return what tells sameness, and the body with the person whose act it is or what is wrong."""
     try:
         body = read(document, shape)
+        person = person_of(request, body.user_id, body.user_token)
     except EmendError as error:
         return document, error
-    person = person_of(request, body.user_id, body.user_token)
     if body.user_id is None and person.user_id is not None:
         # The same words of two people are not the same.
         body.user_id, document = person.user_id, document | {"user_id": person.user_id}
@@ -182,10 +181,7 @@ def _read_item(request: KeyRequest, raw: bytes) -> tuple[object, Reading]:
         document = load(raw)
     except EmendError as error:
         return raw, error
-    try:
-        return _read(request, document, FeedbackBody)
-    except EmendError as error:
-        return document, error
+    return _read(request, document, FeedbackBody)
 
 
 def _result(outcome: Kept | EmendError) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def test_release_gives_back_what_only_distrust_held(shop, task):
     held.refresh_from_db()
     suspect.refresh_from_db()
     assert (held.status, held.flags) == ("pending", [])
-    assert suspect.status == "flagged"
+    assert (suspect.status, suspect.flags) == ("flagged", ["feedback.markup"])
     assert process() == 1
 
 

@@ -49,6 +49,14 @@ def test_it_works(shop):
     assert Feedback.objects.count() == 3
 
 
+def test_bad_tokens_count_too(shop):
+    page = browser(shop, key={"burst": 2})
+    body = act("soup", user_token="x.y.z")
+    for _ in range(2):
+        page.refused("POST", "feedback/", body, status=403, code="api.forbidden")
+    throttled(page.send("POST", "feedback/", body), "2 for one key")
+
+
 def test_sessions_and_inferences_are_limited_too(shop):
     page = browser(shop, session={"rate": 1})
     body = {"task": "mood", "input": "x", "output": "pos", "session_id": "s"}

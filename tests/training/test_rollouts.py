@@ -5,7 +5,7 @@ import threading
 import pytest
 from django.db import connection
 
-from feedback.models import Feedback, Inference
+from feedback.models import Contributor, Feedback, Inference
 from tests.training.builders import Product
 from training import rollouts, serving
 from training.errors import (
@@ -205,6 +205,14 @@ def test_outcomes_are_as_counted_by_hand(shop, canary):
 def test_an_audit_is_nobodys_reaction(shop, canary):
     react(shop, serve(shop, canary, "challenger", 2), 1)
     Feedback.objects.filter(signal="correction").update(source="audit")
+    assert rollouts.outcomes(canary)["challenger"] == (0, 1)
+
+
+def test_who_is_in_quarantine_has_no_say(shop, canary):
+    rows = serve(shop, canary, "challenger", 2)
+    react(shop, rows[1:], 0)
+    Contributor.objects.create(task=shop.task, user_id="eve", standing="quarantined")
+    assert shop.react(rows[0], "correction", "neg", user="eve").flags == ["feedback.low_trust"]
     assert rollouts.outcomes(canary)["challenger"] == (0, 1)
 
 
