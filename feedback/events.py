@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, cast
 
 import msgspec
-from msgspec import UNSET, Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from config.api import load, malformed, read
 from config.errors import Malformed
@@ -27,13 +27,20 @@ class Event(msgspec.Struct, kw_only=True):
     time: Annotated[datetime, Meta(tz=True)] | None = None
     datacontenttype: str | None = None
     data: Any = UNSET
+    data_base64: bytes | UnsetType = UNSET
+
+    def content(self) -> JSON:
+        """Return the data, read if they are bytes; raise Malformed."""
+        if self.data_base64 is UNSET:
+            return cast("JSON", self.data)
+        return cast("JSON", load(self.data_base64))
 
 
 def read_event(headers: Headers, value: bytes) -> Event:
     """Read a message in either mode; raise Malformed."""
     texts = _texts(headers)
     content_type = _bare(texts.get("content-type", ""))
-    document: JSON
+    document: Any
     if content_type.startswith(STRUCTURED):
         if content_type != f"{STRUCTURED}+json":
             raise no_event("/content-type", f"Of structured events only {STRUCTURED}+json is read.")
@@ -45,14 +52,14 @@ def read_event(headers: Headers, value: bytes) -> Event:
             if name.startswith(PREFIX)
         }
         document |= {"datacontenttype": content_type or None}
-        if document.keys() & {"id", "source", "type", "specversion"}:
-            document["data"] = load(value)
+        if value:
+            document["data_base64"] = value
     try:
         event = read(document, Event)
     except Malformed as error:
         problem = error.errors[0]
         raise no_event(problem.pointer, f"Not a CloudEvent 1.0: {problem.detail}") from None
-    if event.data is UNSET:
+    if event.data is UNSET and event.data_base64 is UNSET:
         raise no_event("/data", "The event has no data.")
     if _bare(event.datacontenttype or "application/json") != "application/json":
         raise no_event("/datacontenttype", "The data of an event are JSON.")

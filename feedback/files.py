@@ -3,6 +3,7 @@
 import hashlib
 import os
 import zlib
+from codecs import BOM_UTF8
 from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -125,6 +126,8 @@ class FileImport:
                 line, length = read_line(self.source)
                 has_more = bool(length)
                 offset, number = offset + length, number + has_more
+                if number == 1:
+                    line = line.removeprefix(BOM_UTF8)
                 if line:
                     parts[lane_of(line)].append((number, line))
             answers = [

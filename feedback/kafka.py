@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias, cast
 
@@ -60,6 +61,7 @@ class Received:
     """A message as it was read: its event, and the body in it or what is wrong with it."""
 
     place: Place
+    sent_at: datetime
     value: bytes
     event: Event | None
     reading: Sent[Any] | EmendError
@@ -183,7 +185,8 @@ def _receive(project: Project, message: Message) -> Received:
         reading = _read(project, event)
     except EmendError as error:
         reading = error
-    return Received(place, value, event, reading)
+    at_ms = max(0, message.timestamp()[1])  # -1 where the broker keeps none
+    return Received(place, datetime.fromtimestamp(at_ms / 1_000, UTC), value, event, reading)
 
 
 def _read(project: Project, event: Event) -> Sent[Any]:
@@ -192,7 +195,7 @@ def _read(project: Project, event: Event) -> Sent[Any]:
     if shape is None:
         detail = f"Known types of events are {', '.join(SHAPES)}."
         raise malformed("/type", detail, "feedback.unknown_event_type")
-    sent = read_sent(project, event.data, shape, event.source, event.id)
+    sent = read_sent(project, event.content(), shape, event.source, event.id)
     if sent.body.occurred_at is not None or event.time is None:
         return sent
     return sent._replace(body=msgspec.structs.replace(sent.body, occurred_at=event.time))
@@ -209,6 +212,7 @@ def _letter(project: Project, item: Received, error: EmendError) -> DeadLetter:
     where = f"{problems[0]['pointer']}: " if problems and problems[0]["pointer"] else ""
     return DeadLetter(
         **item.place._asdict(),
+        sent_at=item.sent_at,
         source=_redacted(item.event.source if item.event else "", KEPT_NAME_CHARACTERS),
         event_id=_redacted(item.event.id if item.event else "", KEPT_NAME_CHARACTERS),
         code=problems[0]["code"] if problems else said["code"],
@@ -219,7 +223,7 @@ def _letter(project: Project, item: Received, error: EmendError) -> DeadLetter:
 
 def _may_keep(project: Project, item: Received) -> bool:
     """Return whether the person who is named, if any, lets anything be collected."""
-    data = item.event.data if item.event else None
+    data = _content(item)
     user_id = data.get("user_id") if isinstance(data, dict) else None
     try:
         if isinstance(user_id, str) and "\0" not in user_id:
@@ -232,7 +236,7 @@ def _may_keep(project: Project, item: Received) -> bool:
 def _content(item: Received) -> json.JSON:
     """Return what was sent as far as it can be read: a name in it speaks for its value."""
     try:
-        sent: json.JSON = item.event.data if item.event else load(item.value)
+        sent = item.event.content() if item.event else load(item.value)
     except EmendError:
         sent = item.value.decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
     return sent

@@ -389,6 +389,7 @@ class DeadLetter(models.Model):
     topic = models.CharField(max_length=249)
     partition = models.PositiveIntegerField()
     offset = models.PositiveBigIntegerField()
+    sent_at = models.DateTimeField(help_text="By the broker's clock; 1970 where it keeps none.")
     source = models.CharField(max_length=500, default="")
     event_id = models.CharField(max_length=500, default="")
     code = models.CharField(max_length=100)
@@ -399,7 +400,9 @@ class DeadLetter(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["topic", "partition", "offset"], name="one_dead_letter_an_offset"
+                # A topic that is made anew counts from 0 again.
+                fields=["topic", "partition", "offset", "sent_at"],
+                name="one_dead_letter_a_message",
             )
         ]
 

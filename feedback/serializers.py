@@ -218,7 +218,7 @@ def whole_document(feedback: Feedback) -> dict[str, Any]:
 
 
 def weight_document(feedback: Feedback, contributor: Contributor | None) -> dict[str, float] | None:
-    """Return what its example weighs in a run, before caps, and the parts that make it."""
+    """Return what its example weighs in a run that takes it, before caps, and the parts."""
     current = [e.base_weight for e in feedback.examples.all() if e.superseded_at is None]
     if not current:
         return None

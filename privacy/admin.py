@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.models import CHANGE, LogEntry
@@ -18,6 +19,7 @@ from django.utils.html import format_html
 from django.utils.text import capfirst
 from django.utils.timesince import timesince
 
+from privacy.limits import read_limits
 from privacy.models import ApiKey, Consent, DataSubject, IdentitySecret, Project
 
 admin.site.site_header = admin.site.site_title = "Emend"
@@ -134,23 +136,48 @@ class ProjectAdmin(ReadOnlyAdmin):
         return int(project.task_count)
 
 
+class ApiKeyForm(forms.ModelForm):
+    class Meta:
+        help_texts = {
+            "limits": (
+                "In place of the defaults, within a second: by subject (key, contributor, session,"
+                " address) and window (burst, rate, quota), null for no limit."
+                ' Like {"contributor": {"burst": 40, "quota": null}}.'
+            )
+        }
+
+    def clean_limits(self) -> Any:
+        given = self.cleaned_data["limits"] or {}
+        try:
+            read_limits(self.instance.scope, given)
+        except msgspec.ValidationError as error:
+            raise forms.ValidationError(f"These limits cannot be read: {error}.") from None
+        return given
+
+
 @admin.register(ApiKey)
 class ApiKeyAdmin(ReadOnlyAdmin):
-    """Keys are made by `manage.py create_api_key`, which shows them once."""
+    """Keys are made by `manage.py create_api_key`, which shows them once; limits may change."""
 
+    form = ApiKeyForm
     list_display = ["name", "project", "scope", "prefix", "state", "created", "expires"]
     list_filter = ["project", "scope"]
     list_select_related = ["project"]
     search_fields = ["name", "prefix"]
     fields = [
-        *("name", "project", "scope", "prefix", "origins", "state", "created_at", "expires_at"),
-        "earlier",
+        *("name", "project", "scope", "prefix", "origins", "limits", "state"),
+        *("created_at", "expires_at", "earlier"),
     ]
-    readonly_fields = ["state", "earlier"]
+    readonly_fields = [
+        *("name", "project", "scope", "prefix", "origins", "state"),
+        *("created_at", "expires_at", "earlier"),
+    ]
     actions = ["revoke"]
 
-    def has_revoke_permission(self, request: HttpRequest) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("privacy.change_apikey")
+
+    has_revoke_permission = has_change_permission
 
     @admin.display()
     def state(self, key: ApiKey) -> str:

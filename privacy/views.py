@@ -6,8 +6,8 @@ from rest_framework.views import APIView
 from config.api import read
 from config.errors import Forbidden, NotFound
 from config.schema import documented
-from privacy import consent, limits
-from privacy.access import KeyRequest, PersonScope, check_user_id, person_of
+from privacy import consent
+from privacy.access import KeyRequest, PersonScope, admit, check_user_id, person_of
 from privacy.models import DataSubject, Purpose
 from privacy.serializers import ConsentBody, PurposeName, UserId, subject_document
 
@@ -49,7 +49,6 @@ class ConsentView(APIView):
 
 
 def _require_vouched(request: KeyRequest, user_id: str, token: str | None = None) -> None:
-    address = limits.address_of(request.META)
-    limits.admit(key=request.auth, address=address, acts=[(user_id, None)])
+    admit(request, [(user_id, None)])
     if not person_of(request, user_id, token).is_verified:
         raise Forbidden("A capture key may do that with this person's user token alone.")

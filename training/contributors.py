@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import msgspec
 import numpy as np
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from scipy.sparse import csr_array
 from config.database import fetch
 from feedback import contributors
 from feedback.contributors import Score
-from feedback.models import Example, Feedback, Task
+from feedback.models import Example, Feedback, Inference, Task
 from feedback.signals import EXPLICIT, SIGNALS
 from feedback.trust import (
     ANOTHER,
@@ -248,15 +248,23 @@ def silence_estimate(task: Task, regime: Regime) -> float | None:
     The share that was right, at its lower limit, less what chance gives. Nothing where people
     speak as often whether an answer is right or not.
     """
-    audits = Feedback.objects.filter(project=task.project_id, task=task, source="audit")
+    wait = timedelta(hours=task.options.silence_hours)
+    shown_to_people = Inference.objects.filter(task=task, user_id__isnull=False).served()
     reactions = Feedback.objects.filter(inference=OuterRef("inference")).exclude(source="audit")
-    audited = audits.filter(~Exists(reactions)).exclude(status="rejected")
-    count = audited.count()
-    if count < FEWEST_AUDITS:
+    audited = (
+        Feedback.objects.filter(~Exists(reactions), project=task.project_id, task=task)
+        .filter(source="audit", inference__in=shown_to_people)
+        .filter(created_at__gt=F("inference__created_at") + wait)
+        .exclude(status="rejected")
+        .order_by("inference", "-number")
+        .distinct("inference")
+    )
+    said = audited.values_list("signal", "corrected")
+    if len(said) < FEWEST_AUDITS:
         return None
-    right = audited.filter(corrected=None, signal__in=APPROVING).count()
+    right = sum(corrected is None and signal in APPROVING for signal, corrected in said)
     chance = 1 / max(2, len(task.labels))
-    low = wilson(right, count).low
+    low = wilson(right, len(said)).low
     return max(0.0, (low - chance) / (1 - chance)) if regime.silence_weight else 0.0
 
 

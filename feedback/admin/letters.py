@@ -24,8 +24,10 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     list_per_page = 50
     readonly_fields = ["content_text"]
     place = ("topic", "partition", "offset")
-    shown = (place, "source", "event_id", "code", "detail", "content_text", "created_at")
-    fieldsets = [(None, {"description": MEANING, "fields": shown})]
+    said = ("source", "event_id", "code", "detail", "content_text")
+    fieldsets = [
+        (None, {"description": MEANING, "fields": (place, *said, ("sent_at", "created_at"))})
+    ]
 
     @admin.display(description="Why it was not stored")
     def why(self, letter: DeadLetter) -> str:

@@ -20,7 +20,7 @@ from config.api import (
     problem_document,
     read,
 )
-from config.errors import EmendError, Forbidden
+from config.errors import EmendError
 from config.schema import documented
 from feedback.capture import Kept, capture_feedback, capture_inferences
 from feedback.capture.drafts import Sent
@@ -35,8 +35,7 @@ from feedback.serializers import (
     feedback_document,
 )
 from feedback.views.reading import Filters, filtered
-from privacy import limits
-from privacy.access import AnyScope, KeyRequest, person_of, require_usable, sender_of
+from privacy.access import AnyScope, KeyRequest, admit, person_of, require_usable, sender_of
 from privacy.idempotency import Answer, answer_once
 from privacy.models import Scope
 from privacy.redaction import redact
@@ -115,8 +114,6 @@ def _answer_one(
 ) -> HttpResponse:
     document, reading = _read(request, request.data, shape)
     (reading,) = _admit(request, [reading])
-    if isinstance(reading, Forbidden):
-        raise reading  # for want of a good user token, before anything stored is answered
 
     def answer() -> Answer:
         if isinstance(reading, EmendError):
@@ -132,8 +129,7 @@ def _admit(request: KeyRequest, readings: Sequence[Sent[Any] | EmendError]) -> l
         (None, None) if isinstance(reading, EmendError) else reading.subjects
         for reading in readings
     ]
-    address = limits.address_of(request.META)
-    shares = limits.admit(key=request.auth, address=address, acts=acts)
+    shares = admit(request, acts)
     return [
         reading if isinstance(reading, EmendError) else reading._replace(burst_share=share)
         for reading, share in zip(readings, shares, strict=True)
@@ -164,12 +160,15 @@ def _answer_batch(request: KeyRequest, readings: Sequence[Reading]) -> Answer:
 def _read(
     request: KeyRequest, document: Any, shape: type[Body]
 ) -> tuple[object, Sent[Body] | EmendError]:
-    """Return what tells sameness, and the body with the person whose act it is or what is wrong."""
+    """Return what tells sameness, and the body with the person whose act it is or what is wrong.
+
+    Raises Forbidden for want of a good user token.
+    """
     try:
         body = read(document, shape)
-        person = person_of(request, body.user_id, body.user_token)
     except EmendError as error:
         return document, error
+    person = person_of(request, body.user_id, body.user_token)
     if body.user_id is None and person.user_id is not None:
         # The same words of two people are not the same.
         body.user_id, document = person.user_id, document | {"user_id": person.user_id}
@@ -181,7 +180,10 @@ def _read_item(request: KeyRequest, raw: bytes) -> tuple[object, Reading]:
         document = load(raw)
     except EmendError as error:
         return raw, error
-    return _read(request, document, FeedbackBody)
+    try:
+        return _read(request, document, FeedbackBody)
+    except EmendError as error:
+        return document, error
 
 
 def _result(outcome: Kept | EmendError) -> dict[str, Any]:

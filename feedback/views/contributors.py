@@ -60,6 +60,8 @@ class ContributorView(APIView):
     @documented(body=StandingBody, answer="How the person stands now.")
     def put(self, request: KeyRequest, slug: Slug, user_id: UserId) -> Response:
         row = _contributor_of(request, slug, user_id)
+        if row._state.adding:
+            row, _ = Contributor.objects.get_or_create(task=row.task, user_id=row.user_id)
         body = read(request.data, StandingBody)
         if body.standing is None:
             contributors.let_go(row, by=body.moderator)
@@ -70,7 +72,10 @@ class ContributorView(APIView):
 
 
 def _contributor_of(request: KeyRequest, slug: str, user_id: str) -> Contributor:
-    row = Contributor.objects.filter(task=task_of(request, slug), user_id=user_id).first()
-    if row is None:
+    """Return what is known of who said something about the task's answers, if only just now."""
+    task = task_of(request, slug)
+    row = Contributor.objects.filter(task=task, user_id=user_id).first()
+    said = Feedback.objects.filter(project=task.project_id, task=task, user_id=user_id)
+    if row is None and not said.exists():
         raise NotFound
-    return row
+    return row or Contributor(task=task, user_id=user_id)

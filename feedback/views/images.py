@@ -20,8 +20,7 @@ from feedback import images
 from feedback.models import Image
 from feedback.serializers import Body, Identifier
 from feedback.views.capture import answered_once
-from privacy import limits
-from privacy.access import AnyScope, KeyRequest, person_of, sender_of
+from privacy.access import AnyScope, KeyRequest, admit, person_of, sender_of
 from privacy.idempotency import Answer
 from privacy.models import Scope
 
@@ -88,8 +87,7 @@ class ImagesView(APIView):
         upload = read(form, Upload)
         token = None if upload.user_token is UNSET else upload.user_token
         person = person_of(request, upload.user_id or None, token)
-        address = limits.address_of(request.META)
-        limits.admit(key=request.auth, address=address, acts=[(person.user_id, None)])
+        admit(request, [(person.user_id, None)])
 
         def answer() -> Answer:
             image = images.store(
@@ -112,6 +110,7 @@ class ImageView(APIView):
 
     @documented(answer="The image's size, hash and origin.")
     def get(self, request: KeyRequest, image_id: UUID) -> Response:
+        admit(request)
         image = _image_of(request, image_id)
         if request.auth.scope == Scope.MANAGE:
             more = {name: getattr(image, name) for name in ("media_type", "user_id", "is_verified")}

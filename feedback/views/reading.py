@@ -14,7 +14,7 @@ from config.schema import documented
 from feedback import review
 from feedback.models import Feedback
 from feedback.serializers import Identifier, ReviewBody, Slug, Time, whole_document
-from privacy.access import AnyScope, KeyRequest
+from privacy.access import AnyScope, KeyRequest, admit
 from privacy.models import Scope
 
 Word = Annotated[str, Meta(max_length=20, pattern=r"^[a-z]+(?!\n)$")]
@@ -64,6 +64,7 @@ class FeedbackView(APIView):
 
     @documented(answer="The feedback, how its contributor stands and what it weighs.")
     def get(self, request: KeyRequest, feedback_id: UUID) -> Response:
+        admit(request)
         row = feedback_of(request, feedback_id)
         if request.auth.scope == Scope.MANAGE:
             return Response(whole_document(row))

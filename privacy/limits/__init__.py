@@ -188,5 +188,5 @@ def _refusal(charge: Charge, window: Window, wait_seconds: float) -> Throttled:
     detail = f"At most {window.limit:,} for one {charge.subject}"
     detail += f" in {WORDS[int(window.seconds)]} ({window.name})."
     if charge.cost > window.limit:
-        detail += f" This request alone has {charge.cost:,}."
+        detail += f" This request alone has {charge.cost:,}: send it in parts."
     return Throttled(detail, retry_after_seconds=math.ceil(wait_seconds))

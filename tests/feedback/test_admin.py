@@ -7,6 +7,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import escape
 
 from config import json
@@ -321,8 +322,19 @@ def test_a_key_is_revoked_after_a_question_and_never_shown(product):
     assert product.secret[15:] not in page.content.decode()
 
 
-def test_who_may_only_view_keys_revokes_none(product):
+def test_a_keys_limits_change_to_what_can_be_read(product):
+    lee = staff("lee", "view_apikey", "change_apikey")
+    page = reverse("admin:privacy_apikey_change", args=[product.key.pk])
+    refused = lee.post(page, {"limits": '{"contributor": {"burst": 0}}'})
+    assert "These limits cannot be read" in text_of(refused)
+    lee.post(page, {"limits": '{"contributor": {"burst": 40}}', "name": "another"})
+    key = ApiKey.objects.get()
+    assert (key.limits, key.name) == ({"contributor": {"burst": 40}}, product.key.name)
+
+
+def test_who_may_only_view_keys_changes_none(product):
     mia = staff("mia", "view_apikey")
+    mia.post(reverse("admin:privacy_apikey_change", args=[product.key.pk]), {"limits": "{}"})
     chosen = {"action": "revoke", "_selected_action": [product.key.pk], "confirmed": "yes"}
     mia.post("/admin/privacy/apikey/", chosen)
     assert ApiKey.objects.get().revoked_at is None
@@ -430,7 +442,8 @@ def test_a_contributors_page_says_how_they_stand_and_leads_to_what_they_sent(pro
 )
 def test_a_dead_letter_shows_what_is_kept_of_it(product, content, shown):
     said = {"code": "api.malformed", "detail": "Not JSON.", "content": content}
-    letter = DeadLetter.objects.create(topic="acts", partition=1, offset=7, source="/shop", **said)
+    place = {"topic": "acts", "partition": 1, "offset": 7, "sent_at": timezone.now()}
+    letter = DeadLetter.objects.create(**place, source="/shop", **said)
     lee = staff("lee", "view_deadletter")
     listed = text_of(lee.get("/admin/feedback/deadletter/"))
     assert "acts/1/7 Not JSON. api.malformed without an id from /shop" in listed

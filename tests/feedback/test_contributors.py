@@ -161,6 +161,20 @@ def test_a_moderator_may_decide_otherwise(shop, task):
     ]
 
 
+def test_who_did_little_is_on_probation_again_once_let_go(shop, task):
+    row = said(shop, "eve", "soup 1")
+    process()
+    contributor = apply(task, score(honesty=0.95, acts=3))
+    contributors.hold(contributor, standing="quarantined", by="mia", reason="Odd.")
+    row.refresh_from_db()
+    assert (row.status, row.flags) == ("flagged", ["feedback.low_trust"])
+    contributors.let_go(contributor, by="mia")
+    row.refresh_from_db()
+    assert (row.status, row.flags) == ("pending", [])
+    contributor.refresh_from_db()
+    assert (contributor.standing, contributor.trust) == ("probation", 1.0)
+
+
 def test_only_news_leave_history(task):
     row = apply(task, score(honesty=0.9))
     apply(task, score(honesty=0.91, acts=50))
@@ -202,6 +216,16 @@ def test_the_api_explains_and_takes_a_moderators_word(shop, task):
     )
     free = {"standing": None, "moderator": "mia"}
     assert shop.put("tasks/mood/contributors/eve/", free)["is_held"] is False
+
+
+def test_a_moderator_may_judge_who_was_not_scored_yet(shop, task):
+    path = "tasks/mood/contributors/eve/"
+    shop.correct("eve")
+    assert shop.get(path)["explanation"] == "Not scored yet."
+    assert not Contributor.objects.exists()
+    decided = {"standing": "quarantined", "moderator": "mia", "reason": "A vandal."}
+    assert shop.put(path, decided)["trust"] == 0.05
+    assert shop.correct("eve", "soup 2")["flags"] == ["feedback.low_trust"]
 
 
 def test_scores_may_be_asked_for(shop, task):

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import sys
+from codecs import BOM_UTF8
 from collections import Counter
 
 import pytest
@@ -143,7 +144,7 @@ def is_running(pid):
 def test_an_import_that_is_interrupted_keeps_its_place(processes, many):
     process = meet(processes, many)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    assert process.wait(60) == 0
+    assert process.wait(60) == 130
     place = json.loads(place_of(many).read_bytes())
     assert place["counts"]["created"] == Feedback.objects.count() < MANY * 99 // 100
     assert "start again to go on" in processes.log(process)
@@ -178,14 +179,19 @@ def test_a_place_of_another_file_is_passed_over(shop, write):
         assert FileImport(source, path, shop.project).place.offset == 0
 
 
-def test_standard_input_is_read(processes, write, tmp_path):
+@pytest.mark.parametrize("source", ["- < {}", "<(cat {})"])
+def test_what_cannot_be_read_twice_is_read(processes, write, tmp_path, source):
     path = write([act(1), b"{"])
     manage = f"{sys.executable} {ROOT / 'manage.py'}"
-    line = f"cd {tmp_path} && {manage} import_feedback - --project shop < {path}"
-    process = processes._start("import", ["sh", "-c", line])
+    line = f"cd {tmp_path} && {manage} import_feedback --project shop {source.format(path)}"
+    process = processes._start("import", ["bash", "-c", line])
     assert process.wait(60) == 0
     assert "1 created, 0 flagged, 0 rejected, 0 repeated, 1 failed" in processes.log(process)
     assert len((tmp_path / "stdin.rejects.ndjson").read_bytes().splitlines()) == 1
+
+
+def test_a_mark_of_byte_order_is_passed_over(processes, write):
+    assert "1 created" in finish(processes, write([BOM_UTF8 + act(1)]))
 
 
 def test_a_dry_run_judges_the_form_and_stores_nothing(shop):

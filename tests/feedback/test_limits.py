@@ -1,6 +1,7 @@
 """Limits where people meet them: single feedback, batches, images, guesses of keys."""
 
 from io import BytesIO
+from uuid import uuid4
 
 import pytest
 from django.db import connection
@@ -49,12 +50,30 @@ def test_it_works(shop):
     assert Feedback.objects.count() == 3
 
 
-def test_bad_tokens_count_too(shop):
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        ({"path": "feedback/", "body": act("soup", user_token="x.y.z")}, 403),
+        ({"path": "feedback/", "body": act("soup"), "Emend_User": "x.y.z"}, 403),
+        ({"path": "feedback/", "body": b"{"}, 400),
+        ({"path": "tasks/", "body": {}}, 403),
+        ({"method": "GET", "path": f"feedback/{uuid4()}/"}, 404),
+    ],
+)
+def test_what_stores_nothing_counts_too(shop, request_, status):
     page = browser(shop, key={"burst": 2})
-    body = act("soup", user_token="x.y.z")
+    request_ = {"method": "POST"} | request_
+    assert [page.send(**request_).status_code for _ in range(2)] == [status] * 2
+    throttled(page.send(**request_), "2 for one key")
+    assert not Feedback.objects.exists()
+
+
+def test_what_is_refused_counts_once(shop):
+    page = browser(shop, key={"burst": 2})
+    unknown = act("soup", task="no")
     for _ in range(2):
-        page.refused("POST", "feedback/", body, status=403, code="api.forbidden")
-    throttled(page.send("POST", "feedback/", body), "2 for one key")
+        assert page.send("POST", "feedback/", unknown).status_code == 400
+    throttled(page.send("POST", "feedback/", unknown), "2 for one key")
 
 
 def test_sessions_and_inferences_are_limited_too(shop):

@@ -7,10 +7,12 @@ from django.utils import timezone
 
 from feedback import review
 from feedback.models import Contributor, Feedback, Inference
+from feedback.trust import Regime
 from privacy import consent
 from privacy.models import Purpose
-from tests.training.builders import BAD, GOOD, processed, sentences
+from tests.training.builders import BAD, GOOD, processed, sentences, shown_days_ago
 from training import contributors, datasets, runs
+from training.statistics import wilson
 
 pytestmark = pytest.mark.django_db
 PLACES = [f"corner {n}" for n in range(4)]
@@ -117,6 +119,39 @@ def test_an_audit_that_only_says_wrong_makes_no_answer_right(shop):
     row = shop.react(shop.show("good soup at corner 0", "neg", "bob"), "down", user="mia")
     Feedback.objects.filter(pk=row.pk).update(source="audit")
     assert contributors._audited(shop.task) == []
+
+
+def audited(shop, number, *, user="ann", days=2, right=True):
+    """Show answers, and let a moderator audit them so many days later."""
+    for n in range(number):
+        inference = shop.show(f"soup {right} {n}", "pos", user)
+        shown_days_ago(inference, days)
+        row = shop.react(inference, *(["up"] if right else ["correction", "neg"]), user=None)
+        Feedback.objects.filter(pk=row.pk).update(source="audit")
+
+
+def test_audits_of_silent_answers_tell_what_silence_weighs(shop):
+    only_disagreeing = Regime(0.0, 1.0)
+    audited(shop, 26)
+    audited(shop, 3, right=False)
+    assert contributors.silence_estimate(shop.task, only_disagreeing) is None
+    audited(shop, 1, right=False)
+    low = wilson(26, 30).low
+    estimate = contributors.silence_estimate(shop.task, only_disagreeing)
+    assert estimate == pytest.approx((low - 0.5) / 0.5)
+    assert contributors.silence_estimate(shop.task, Regime(0.5, 0.5)) == 0.0
+
+
+@pytest.mark.parametrize("others", [{"user": None}, {"days": 0}])
+def test_audits_of_what_nobody_was_silent_about_tell_nothing(shop, others):
+    audited(shop, 30, **others)
+    assert contributors.silence_estimate(shop.task, Regime(0.0, 1.0)) is None
+
+
+def test_an_answer_that_somebody_reacted_to_was_no_silence(shop):
+    audited(shop, 30)
+    shop.react(Inference.objects.first(), "up")
+    assert contributors.silence_estimate(shop.task, Regime(0.0, 1.0)) is None
 
 
 def test_acts_that_are_not_verified_are_not_scored(shop):

@@ -21,6 +21,7 @@ refused are listed in FILE.rejects.ndjson, by their number and the reason, witho
 Acts of one person keep their order."""
 COUNTS = ["created", "flagged", "rejected", "repeated", "failed"]
 BAR_CHARACTERS = 30
+INTERRUPTED = 130  # as shells say it of what a signal ended
 SAY_SECONDS, DRAW_SECONDS = 10.0, 0.2
 
 
@@ -42,6 +43,8 @@ class Command(BaseCommand):
         try:
             with ExitStack() as stack:
                 source = stack.enter_context(path.open("rb")) if path else sys.stdin.buffer
+                if not source.seekable():
+                    path = None  # a pipe, of which no place can be kept
                 ending = Ending()
                 importing = FileImport(source, path, project, is_dry_run=options["dry_run"])
                 self._follow(importing, ending, path.stat().st_size if path else 0)
@@ -70,7 +73,8 @@ class Command(BaseCommand):
         if place.rejects_bytes:
             self.stdout.write(f"Why lines were refused: {importing.rejects_path}")
         if ending.is_near:
-            self.stdout.write(f"Stopped after line {place.line:,}; start again to go on.")
+            message = f"Stopped after line {place.line:,}; start again to go on."
+            raise CommandError(message, returncode=INTERRUPTED)
 
 
 class Progress:
