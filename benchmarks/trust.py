@@ -1,13 +1,14 @@
 """How well vandals are found and what that is worth: a crowd simulated on real sentences.
 
 python -m benchmarks.trust (--movies FOLDER | --dynasent FOLDER) [--seeds 2] [--showings 3]
-    [--items 4000] [--kinds flip95 ...] [--shares 0.2 0.4] [--ways all:1.0 ...]
+    [--items 10000] [--kinds flip95 ...] [--shares 0.2 0.4] [--ways all:1.0 ...]
 
 Movies: rt-polarity.pos.gz and .neg.gz, two labels; dynasent: *-dev.jsonl.gz, three. 200 users are
 shown answers of a poor first model; the honest are wrong in one case of twenty. For each kind of
 attacker and each way to react: accuracy on sentences that nobody saw (2,000, or a quarter) when all
 votes are taken, when trusted ones are, and when an oracle drops the attackers; attackers found;
-honest people lost.
+honest people lost. Found or lost is who is not learnt from: less than half likely honest. Who is
+quarantined, below 0.3, is fewer where little is known of anybody.
 """
 
 import argparse
