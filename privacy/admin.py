@@ -138,6 +138,7 @@ class ProjectAdmin(ReadOnlyAdmin):
 
 class ApiKeyForm(forms.ModelForm):
     class Meta:
+        widgets = {"limits": forms.Textarea(attrs={"rows": 3})}
         help_texts = {
             "limits": (
                 "In place of the defaults, within a second: by subject (key, contributor, session,"
