@@ -30,7 +30,7 @@ MOST_EVIDENCE = 40.0  # in nats; more is no surer
 # Some are wrong about one thing only, a word or a time. What people are less often right about than
 # chance explains (in standard deviations) is looked at by itself; so many things at most, one after
 # the other, and only whoever was shown enough of it is judged by it.
-MOST_SUSPECT, SUSPECT_BELOW, FEWEST_SUSPECT = 5, -5.0, 3
+MOST_SUSPECT, SUSPECT_BELOW, FEWEST_SUSPECT = 5, -5.0, 2
 # Of all contributors: where most were bad, what they say would be the truth.
 BAD_SHARES = (0.005, 0.5)
 
