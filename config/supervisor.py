@@ -16,6 +16,7 @@ from typing import IO
 SHORTEST_DELAY_SECONDS = 1.0
 LONGEST_DELAY_SECONDS = 30.0
 STEADY_AFTER_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0  # a busy machine first reads hundreds of MB of libraries
 LOOK_SECONDS = 0.1
 LAST_WORDS_BYTES = 2000
 
@@ -74,7 +75,7 @@ class Supervisor:
         """Return the process id of each service, in the order they were started."""
         return {child.service.name: child.process.pid for child in self._children}
 
-    def wait_ready(self, *, timeout_seconds: float = 60.0) -> None:
+    def wait_ready(self, *, timeout_seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until every service answers; raise `CannotRunError` with last words when not."""
         deadline = time.monotonic() + timeout_seconds
         for child in self._children:
