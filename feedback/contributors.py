@@ -17,7 +17,7 @@ LOW_TRUST = "feedback.low_trust"
 FEWEST_ACTS = 15  # below these a contributor is on probation
 QUARANTINED_BELOW, RELEASED_ABOVE = 0.3, 0.6  # probability of being honest
 FIGURES = ["honesty", "evidence", "acts", "agreed", "disagreed"]
-LEAST_TRUST = 0.05  # and its step: a smaller change is no news
+STEPS = 20  # trust has so many, one at least; a smaller change is no news
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,7 @@ def _judge(row: Contributor, score: Score) -> bool:
         if is_new:
             return False  # that few acts are left in sight clears nobody
         limit = RELEASED_ABOVE
-    steps = max(1, round(score.honesty / LEAST_TRUST))
-    row.trust = 1.0 if is_new else round(steps * LEAST_TRUST, 2)
+    row.trust = 1.0 if is_new else max(1, round(score.honesty * STEPS)) / STEPS
     row.standing = Standing.TRUSTED if score.honesty >= limit else Standing.QUARANTINED
     if is_new:
         row.standing = Standing.PROBATION
@@ -82,7 +81,7 @@ def hold(contributor: Contributor, *, standing: str, by: str, reason: str) -> No
     """Let a moderator decide: scores change nothing any more, until it is let go."""
     row = Contributor.objects.select_for_update().get(pk=contributor.pk)
     row.standing, row.is_held, row.reason = standing, True, reason
-    row.trust = LEAST_TRUST if standing == Standing.QUARANTINED else 1.0
+    row.trust = 1 / STEPS if standing == Standing.QUARANTINED else 1.0
     row._change_reason = f"{standing} by {by}: {reason}"[:100]
     row.save()
     follow(row.task)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeAlias, cast
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -31,9 +31,8 @@ class Event(msgspec.Struct, kw_only=True):
 
     def content(self) -> JSON:
         """Return the data, read if they are bytes; raise Malformed."""
-        if self.data_base64 is UNSET:
-            return cast("JSON", self.data)
-        return cast("JSON", load(self.data_base64))
+        found: JSON = self.data if self.data_base64 is UNSET else load(self.data_base64)
+        return found
 
 
 def read_event(headers: Headers, value: bytes) -> Event:

@@ -210,6 +210,7 @@ def _letter(project: Project, item: Received, error: EmendError) -> DeadLetter:
     said = told(error)
     problems = said["errors"]
     where = f"{problems[0]['pointer']}: " if problems and problems[0]["pointer"] else ""
+    content = _content(item)
     return DeadLetter(
         **item.place._asdict(),
         sent_at=item.sent_at,
@@ -217,14 +218,13 @@ def _letter(project: Project, item: Received, error: EmendError) -> DeadLetter:
         event_id=_redacted(item.event.id if item.event else "", KEPT_NAME_CHARACTERS),
         code=problems[0]["code"] if problems else said["code"],
         detail=f"{where}{said['detail']}"[:KEPT_NAME_CHARACTERS],
-        content=_redacted(_content(item), KEPT_CHARACTERS) if _may_keep(project, item) else "",
+        content=_redacted(content, KEPT_CHARACTERS) if _may_keep(project, content) else "",
     )
 
 
-def _may_keep(project: Project, item: Received) -> bool:
+def _may_keep(project: Project, content: json.JSON) -> bool:
     """Return whether the person who is named, if any, lets anything be collected."""
-    data = _content(item)
-    user_id = data.get("user_id") if isinstance(data, dict) else None
+    user_id = content.get("user_id") if isinstance(content, dict) else None
     try:
         if isinstance(user_id, str) and "\0" not in user_id:
             consent.ask(project, user_id)

@@ -5,10 +5,10 @@ import hmac
 import re
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import F, OuterRef
@@ -34,9 +34,6 @@ from privacy.models import (
 PREFIXES = {Scope.CAPTURE: "emd_pk_", Scope.MANAGE: "emd_sk_"}
 KEY_FORM = re.compile(r"emd_[ps]k_[A-Za-z0-9_-]{43}")
 PREFIX_LENGTH = 15  # "emd_pk_" and eight characters to look the key up by
-# Whose acts they are: a user_id and a session_id each.
-Acts: TypeAlias = Sequence[tuple[str | None, str | None]]
-NOBODYS: Acts = [(None, None)]
 MAX_SEEN = 10_000
 SEEN_SECONDS = 1.0  # how long a process may go by a key and a project that have changed
 _seen: dict[bytes, tuple[ApiKey, float]] = {}  # by the key's SHA-256, with when it was read
@@ -169,17 +166,13 @@ class KeyAuthentication(BaseAuthentication):
             raise Unauthenticated
         view = request.parser_context["view"]
         find = recall_key if getattr(view, "asks_key_again", False) else reread_key
-        address = limits.address_of(request.META)
-        api_key = _sought(key, find, address)
+        api_key = _sought(key, find, limits.address_of(request.META))
         origin = request.META.get("HTTP_ORIGIN")
         if api_key.origins and origin is not None and origin not in api_key.origins:
             raise Forbidden("This key may not be used from that origin.")
+        request.uncounted_key = api_key
         token = request.META.get("HTTP_EMEND_USER")
-        try:
-            return None if token is None else _vouched(api_key, token), api_key
-        except Forbidden:  # counted here, for the request is nobody's yet
-            limits.admit(key=api_key, address=address, acts=NOBODYS)
-            raise
+        return None if token is None else _vouched(api_key, token), api_key
 
     def authenticate_header(self, request: Any) -> str:
         return 'Bearer realm="emend"'
@@ -190,26 +183,26 @@ class KeyRequest(Request):
 
     auth: ApiKey
     user: str | None  # type: ignore[assignment]
-    is_counted: bool
+    uncounted_key: ApiKey | None  # whose limits know nothing of the request yet
 
 
 def sender_of(request: KeyRequest) -> Sender:
     return Sender(request.auth.project, request.auth)
 
 
-def admit(request: KeyRequest, acts: Acts = NOBODYS) -> list[float]:
+def admit(request: KeyRequest, acts: limits.Acts = limits.NOBODYS) -> list[float]:
     """Count what a request brings against the limits of its key, as limits.admit does."""
-    request.is_counted = True
+    request.uncounted_key = None
     return limits.admit(key=request.auth, address=limits.address_of(request.META), acts=acts)
 
 
 def problem_response(exc: Exception, context: dict[str, Any]) -> Any:
     """Answer an error as config.api does; what was refused uncounted counts as one act too."""
     request = context["request"]
-    is_known = isinstance(getattr(request, "_auth", None), ApiKey)
-    if is_known and not getattr(request, "is_counted", False):
+    key = getattr(request, "uncounted_key", None)
+    if key is not None:
         try:
-            admit(request)
+            limits.admit(key=key, address=limits.address_of(request.META))
         except Throttled as error:
             exc = error
     return api.problem_response(exc, context)

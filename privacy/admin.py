@@ -165,14 +165,12 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     list_filter = ["project", "scope"]
     list_select_related = ["project"]
     search_fields = ["name", "prefix"]
-    fields = [
+    shown = (
         *("name", "project", "scope", "prefix", "origins", "limits", "state"),
         *("created_at", "expires_at", "earlier"),
-    ]
-    readonly_fields = [
-        *("name", "project", "scope", "prefix", "origins", "state"),
-        *("created_at", "expires_at", "earlier"),
-    ]
+    )
+    fields = shown
+    readonly_fields = tuple(name for name in shown if name != "limits")
     actions = ["revoke"]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:

@@ -202,10 +202,14 @@ def _known(row: Shown, place: dict[str, int]) -> int:
     return -1
 
 
-def _audited(task: Task) -> list[tuple[str, Any]]:
+def _audits(task: Task) -> QuerySet[Feedback]:
     audits = Feedback.objects.filter(project=task.project_id, task=task, source="audit")
-    telling = audits.filter(Q(corrected__isnull=False) | Q(signal__in=APPROVING))
-    rows = telling.exclude(status="rejected").values_list("input_hash", "original", "corrected")
+    return audits.exclude(status="rejected")
+
+
+def _audited(task: Task) -> list[tuple[str, Any]]:
+    telling = _audits(task).filter(Q(corrected__isnull=False) | Q(signal__in=APPROVING))
+    rows = telling.values_list("input_hash", "original", "corrected")
     return [(bytes(h).hex(), said if said is not None else shown) for h, shown, said in rows]
 
 
@@ -252,10 +256,9 @@ def silence_estimate(task: Task, regime: Regime) -> float | None:
     shown_to_people = Inference.objects.filter(task=task, user_id__isnull=False).served()
     reactions = Feedback.objects.filter(inference=OuterRef("inference")).exclude(source="audit")
     audited = (
-        Feedback.objects.filter(~Exists(reactions), project=task.project_id, task=task)
-        .filter(source="audit", inference__in=shown_to_people)
+        _audits(task)
+        .filter(~Exists(reactions), inference__in=shown_to_people)
         .filter(created_at__gt=F("inference__created_at") + wait)
-        .exclude(status="rejected")
         .order_by("inference", "-number")
         .distinct("inference")
     )

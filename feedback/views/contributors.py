@@ -60,9 +60,8 @@ class ContributorView(APIView):
     @documented(body=StandingBody, answer="How the person stands now.")
     def put(self, request: KeyRequest, slug: Slug, user_id: UserId) -> Response:
         row = _contributor_of(request, slug, user_id)
-        if row._state.adding:
-            row, _ = Contributor.objects.get_or_create(task=row.task, user_id=row.user_id)
         body = read(request.data, StandingBody)
+        row, _ = Contributor.objects.get_or_create(task=row.task, user_id=row.user_id)
         if body.standing is None:
             contributors.let_go(row, by=body.moderator)
         else:

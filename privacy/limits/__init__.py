@@ -32,6 +32,9 @@ FAILED_LOGINS = Window("failed logins", 900, 10)  # of one name from one address
 FAILED_LOGINS_OF_ADDRESS = Window("failed logins", 900, 50)
 _WITH_PORT = re.compile(r"\[(.*)\](?::\d+)?|([^:]*):\d+")
 
+# Whose acts they are: a user_id and a session_id each.
+Acts: TypeAlias = Sequence[tuple[str | None, str | None]]
+NOBODYS: Acts = [(None, None)]
 
 Count: TypeAlias = Annotated[int, Meta(ge=1)]
 
@@ -69,10 +72,8 @@ def read_limits(scope: str, given: Any) -> Limits:
     return msgspec.convert(merged, Limits)
 
 
-def admit(
-    *, key: ApiKey, address: str, acts: Sequence[tuple[str | None, str | None]]
-) -> list[float]:
-    """Count a request's acts, each a user_id and a session_id; raise Throttled and count none.
+def admit(*, key: ApiKey, address: str, acts: Acts = NOBODYS) -> list[float]:
+    """Count a request's acts; raise Throttled and count none.
 
     Returns for each act how near its contributor, session or address is to a burst or rate limit,
     from 0 to 1. Asks nothing where the key has no limits.

@@ -222,6 +222,7 @@ def test_a_moderator_may_judge_who_was_not_scored_yet(shop, task):
     path = "tasks/mood/contributors/eve/"
     shop.correct("eve")
     assert shop.get(path)["explanation"] == "Not scored yet."
+    shop.refused("PUT", path, {"standing": "king"}, status=400, code="api.malformed")
     assert not Contributor.objects.exists()
     decided = {"standing": "quarantined", "moderator": "mia", "reason": "A vandal."}
     assert shop.put(path, decided)["trust"] == 0.05
