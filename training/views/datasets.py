@@ -1,4 +1,4 @@
-"""The endpoints of datasets, runs, models, rollouts and serving."""
+"""The endpoints of datasets, their versions and starting data."""
 
 import re
 from functools import partial
@@ -18,30 +18,22 @@ from config.schema import File, documented
 from feedback.imports import import_examples
 from feedback.serializers import Slug
 from feedback.views.reading import feedback_of
-from feedback.views.tasks import named_task, task_of
-from privacy.access import KeyRequest, sender_of
+from feedback.views.tasks import named_task
+from privacy.access import KeyRequest
 from privacy.models import Project
-from training import datasets, lineage, rollouts, runs, serving
+from training import datasets, lineage
 from training.errors import DatasetExists, FormatUnsuitable
 from training.formats import FORMATS
-from training.models import Dataset, DatasetVersion, ModelAlias, ModelVersion, Rollout, Run
+from training.models import Dataset, DatasetVersion
 from training.serializers import (
     DatasetBody,
     DiffQuery,
     ExamplesBody,
     ExportQuery,
     LeftOutQuery,
-    RolloutBody,
-    RouteQuery,
-    RunBody,
     left_out_document,
-    model_document,
-    rollout_document,
-    run_document,
-    served_document,
     version_document,
 )
-from training.serving import PredictBody
 
 
 class DatasetsView(APIView):
@@ -183,136 +175,3 @@ class ExamplesView(APIView):
         task = named_task(request, body.task)
         pairs = [(item.input, item.output) for item in body.items]
         return Response({"created": import_examples(task, pairs, split=body.split)}, 201)
-
-
-class RunsView(APIView):
-    @documented(body=RunBody, gives={202: None}, answer="The run is queued.", refusals=(422,))
-    def post(self, request: KeyRequest) -> Response:
-        body = read(request.data, RunBody)
-        task = named_task(request, body.task)
-        dataset = dataset_of(task.project, body.dataset) if body.dataset else None
-        version = None
-        if body.version is not None:
-            dataset = dataset or datasets.default_dataset(task)
-            version = version_of(request, dataset.name, body.version)
-        run = runs.request(task, dataset=dataset, version=version, seed=body.seed)
-        return Response(run_document(run), 202)
-
-
-class RunView(APIView):
-    @documented(answer="The run.")
-    def get(self, request: KeyRequest, run_id: UUID) -> Response:
-        found = Run.objects.filter(task__project=request.auth.project, uuid=run_id)
-        run = found.select_related("task", "dataset_version", "model_version").first()
-        if run is None:
-            raise NotFound
-        return Response(run_document(run))
-
-
-class ModelsView(APIView):
-    @documented(answer="The task's model versions, newest first, and which aliases point where.")
-    def get(self, request: KeyRequest, slug: Slug) -> Response:
-        task = task_of(request, slug)
-        versions = task.model_versions.select_related("run").order_by("-version")
-        aliases = ModelAlias.objects.filter(task=task).values_list("name", "model_version__version")
-        return Response(
-            {"aliases": dict(aliases), "versions": [model_document(v) for v in versions]}
-        )
-
-
-def model_of(request: KeyRequest, slug: Slug, number: int) -> ModelVersion:
-    versions = ModelVersion.objects.filter(task__project=request.auth.project, task__slug=slug)
-    version = versions.select_related("run__dataset_version", "task__project")
-    found = version.filter(version=number).first()
-    if found is None:
-        raise NotFound
-    return found
-
-
-class ModelView(APIView):
-    @documented(answer="The model version.")
-    def get(self, request: KeyRequest, slug: Slug, number: int) -> Response:
-        return Response(model_document(model_of(request, slug, number)))
-
-
-class ModelLineageView(APIView):
-    @documented(answer="What the model learned from and where it served.")
-    def get(self, request: KeyRequest, slug: Slug, number: int) -> Response:
-        return Response(lineage.of_model(model_of(request, slug, number)))
-
-
-class PromoteView(APIView):
-    @documented(answer="The version now serves everybody.", refusals=(409,))
-    def post(self, request: KeyRequest, slug: Slug, number: int) -> Response:
-        alias = rollouts.promote(model_of(request, slug, number))
-        return Response({"champion": alias.model_version.version})
-
-
-class RollbackView(APIView):
-    @documented(answer="The earlier champion serves everybody again.", refusals=(409,))
-    def post(self, request: KeyRequest, slug: Slug) -> Response:
-        alias = rollouts.rollback(task_of(request, slug))
-        return Response({"champion": alias.model_version.version})
-
-
-class PredictView(APIView):
-    @documented(body=PredictBody, answer="The served model's answer.", refusals=(409,))
-    def post(self, request: KeyRequest, slug: Slug) -> Response:
-        served = serving.predict(
-            sender=sender_of(request),
-            is_verified=sender_of(request).is_trusted,
-            task=task_of(request, slug),
-            body=read(request.data, PredictBody),
-            sent=request.data,
-        )
-        return Response(served_document(served))
-
-
-class RouteView(APIView):
-    @documented(answer="Which version serves this user.", query=RouteQuery, refusals=(409,))
-    def get(self, request: KeyRequest, slug: Slug) -> Response:
-        chosen = serving.route(task_of(request, slug), request.query_params.get("user_id"))
-        return Response(
-            {
-                "model_version": chosen.model_version.version,
-                "arm": chosen.arm,
-                "artifact": chosen.model_version.weights_hash,
-            }
-        )
-
-
-class RolloutsView(APIView):
-    @documented(
-        body=RolloutBody, gives={201: None}, answer="The canary has begun.", refusals=(409,)
-    )
-    def post(self, request: KeyRequest) -> Response:
-        body = read(request.data, RolloutBody)
-        task = named_task(request, body.task)
-        rollout = rollouts.start(model_of(request, task.slug, body.challenger), body.plan)
-        return Response(rollout_document(rollout), 201)
-
-
-def rollout_of(request: KeyRequest, rollout_id: UUID) -> Rollout:
-    found = Rollout.objects.filter(task__project=request.auth.project, uuid=rollout_id)
-    rollout = found.select_related("task", "champion", "challenger").first()
-    if rollout is None:
-        raise NotFound
-    return rollout
-
-
-class RolloutView(APIView):
-    @documented(answer="The rollout.")
-    def get(self, request: KeyRequest, rollout_id: UUID) -> Response:
-        return Response(rollout_document(rollout_of(request, rollout_id)))
-
-
-class AdvanceView(APIView):
-    @documented(answer="The challenger now serves everybody.", refusals=(409,))
-    def post(self, request: KeyRequest, rollout_id: UUID) -> Response:
-        return Response(rollout_document(rollouts.advance(rollout_of(request, rollout_id))))
-
-
-class AbortView(APIView):
-    @documented(answer="The champion serves everybody again.", refusals=(409,))
-    def post(self, request: KeyRequest, rollout_id: UUID) -> Response:
-        return Response(rollout_document(rollouts.abort(rollout_of(request, rollout_id))))
