@@ -58,9 +58,19 @@ BEAT_SCHEDULE = {
         "schedule": 5.0,
         "options": {"queue": "train"},
     },
+    "credit-models": {
+        "task": "training.credit_models",
+        "schedule": 5.0,
+        "options": {"queue": "train"},
+    },
     "advance-rollouts": {
         "task": "training.advance_rollouts",
         "schedule": 5.0,
+        "options": {"queue": "train"},
+    },
+    "remove-orphans": {
+        "task": "training.remove_orphans",
+        "schedule": 60.0,
         "options": {"queue": "train"},
     },
 }

@@ -11,9 +11,15 @@ from typing import Any, TypeVar
 import msgspec
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
+from django.db.models import BigIntegerField, Func, TextField
+from django.db.models.functions import Cast
 from psycopg.errors import ConnectionTimeout, QueryCanceled
 
 Shape = TypeVar("Shape")
+# The transaction that wrote a row: what dataset builds go by to find what changed.
+CURRENT_TRANSACTION = Cast(
+    Cast(Func(function="pg_current_xact_id"), TextField()), BigIntegerField()
+)
 # A web server's thread waits no longer for a lock or a disk; workers and commands may.
 LIMITS = "SET statement_timeout = '10s'; SET idle_in_transaction_session_timeout = '30s'"
 REST_SECONDS = 1.0

@@ -113,7 +113,14 @@ class InternalError(EmendError):
 class FileDamaged(EmendError):
     code = "api.file_damaged"
     status = 500
-    title = "A stored file is missing or does not have its checksum"
+    title = "A stored file does not have its checksum"
+
+
+class FileMissing(FileDamaged):
+    """There is no such file: what is derived can be made again."""
+
+    code = "api.file_missing"
+    title = "A stored file is missing"
 
 
 class Unavailable(EmendError):

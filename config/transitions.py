@@ -29,6 +29,28 @@ def guard_status(table: str, pairs: Iterable[str]) -> migrations.RunSQL:
     )
 
 
+def touch_on_change(table: str, *columns: str) -> migrations.RunSQL:
+    """Return the migration by which a change of a deciding column notes its transaction's id.
+
+    Dataset builds look for rows touched since the last one; see docs/decisions/0008. A value that
+    an old copy of the row would write back is refused the same way.
+    """
+    old, new = (", ".join(f"{row}.{name}" for name in columns) for row in ("OLD", "NEW"))
+    return migrations.RunSQL(
+        sql=f"""
+        CREATE OR REPLACE FUNCTION emend_touch() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            NEW.touched := pg_current_xact_id()::text::bigint;
+            RETURN NEW;
+        END $$;
+        CREATE TRIGGER touch BEFORE UPDATE ON {table} FOR EACH ROW
+            WHEN (OLD.touched <> NEW.touched OR ({old}) IS DISTINCT FROM ({new}))
+            EXECUTE FUNCTION emend_touch();
+        """,
+        reverse_sql=f"DROP TRIGGER touch ON {table};",
+    )
+
+
 def append_only(*tables: str) -> migrations.RunSQL:
     """Return the migration that makes history tables an audit log.
 

@@ -22,7 +22,10 @@ STEPS = 20  # trust has so many, one at least; a smaller change is no news
 
 @dataclass(frozen=True)
 class Score:
-    """What was found about one person: `acts` are those that say something about honesty."""
+    """What was found about one person: `acts` are those that say something about honesty.
+
+    `credit` lowers the trust of whose rows did harm to the newest model, from 1.
+    """
 
     user_id: str
     honesty: float
@@ -30,6 +33,7 @@ class Score:
     acts: int
     agreed: int
     disagreed: int
+    credit: float = 1.0
 
 
 @transaction.atomic
@@ -64,7 +68,8 @@ def _judge(row: Contributor, score: Score) -> bool:
         if is_new:
             return False  # that few acts are left in sight clears nobody
         limit = RELEASED_ABOVE
-    row.trust = 1.0 if is_new else max(1, round(score.honesty * STEPS)) / STEPS
+    honesty = 1.0 if is_new else score.honesty
+    row.trust = max(1, round(honesty * score.credit * STEPS)) / STEPS
     row.standing = Standing.TRUSTED if score.honesty >= limit else Standing.QUARANTINED
     if is_new:
         row.standing = Standing.PROBATION

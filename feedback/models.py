@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from simple_history.models import HistoricalRecords
 
+from config.database import CURRENT_TRANSACTION
 from config.transitions import Transitions
 from feedback.errors import TransitionRefused
 from feedback.modalities import MODALITIES
@@ -48,6 +49,9 @@ class Task(models.Model):
         null=True, editable=False, help_text="What silence weighs by the audited answers."
     )
     scored_at = models.DateTimeField(null=True, editable=False)
+    silence_until = models.DateTimeField(
+        null=True, editable=False, help_text="Silence about earlier answers was counted."
+    )
     retrain_every_hours = models.PositiveIntegerField(
         null=True, blank=True, help_text="Retrain this often; empty: not by time."
     )
@@ -59,7 +63,7 @@ class Task(models.Model):
     history = HistoricalRecords(
         excluded_fields=[
             *("next_retrain_at", "weekly_users", "rewrite_distance", "measured_at", "scored_at"),
-            *("approving_ratio", "disagreeing_ratio", "silence_estimate"),
+            *("approving_ratio", "disagreeing_ratio", "silence_estimate", "silence_until"),
         ]
     )
 
@@ -157,6 +161,11 @@ class Inference(Captured):
             models.Index(fields=["task", "created_at"], name="inference_by_task"),
             models.Index(fields=["task", "input_hash", "user_id"], name="inference_by_input"),
             models.Index(
+                fields=["task", "user_id"],
+                name="inference_by_user",
+                condition=Q(user_id__isnull=False),
+            ),
+            models.Index(
                 fields=["parent"], name="inference_by_parent", condition=Q(parent__isnull=False)
             ),
             models.Index(
@@ -253,6 +262,7 @@ class Feedback(Captured):
     ready_at = models.DateTimeField(db_default=Now())
     error = models.CharField(max_length=100, default="")
     processed_at = models.DateTimeField(null=True)
+    touched = models.BigIntegerField(db_default=CURRENT_TRANSACTION, editable=False)
     _change_reason: str  # simple_history writes it into the history row
     history = HistoricalRecords(
         excluded_fields=[
@@ -263,6 +273,7 @@ class Feedback(Captured):
             "disagreement",
             "queue",
             "ready_at",
+            "touched",
         ],
         cascade_delete_history=True,
     )
@@ -294,6 +305,7 @@ class Feedback(Captured):
             models.Index(fields=["task", "input_hash", "corrected_hash"], name="feedback_by_input"),
             models.Index(fields=["project", "created_at"], name="feedback_by_project"),
             models.Index(fields=["project", "user_id"], name="feedback_by_user"),
+            models.Index(fields=["task", "touched"], name="feedback_by_touch"),
         ]
 
     def __str__(self) -> str:
@@ -342,11 +354,12 @@ class Contributor(models.Model):
     disagreed = models.PositiveIntegerField(default=0)
     scored_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+    touched = models.BigIntegerField(db_default=CURRENT_TRANSACTION, editable=False)
     _change_reason: str  # simple_history writes it into the history row
     history = HistoricalRecords(
         excluded_fields=[
             *("user_id", "honesty", "evidence", "acts", "agreed", "disagreed", "scored_at"),
-            "created_at",
+            *("created_at", "touched"),
         ],
         cascade_delete_history=True,
     )
@@ -363,7 +376,8 @@ class Contributor(models.Model):
                 fields=["task", "user_id"],
                 name="contributor_quarantined",
                 condition=Q(standing="quarantined"),
-            )
+            ),
+            models.Index(fields=["task", "touched"], name="contributor_by_touch"),
         ]
 
     def __str__(self) -> str:
@@ -428,8 +442,14 @@ class Review(models.Model):
     )
     moderator = models.CharField(max_length=150)
     decided_at = models.DateTimeField()
+    touched = models.BigIntegerField(db_default=CURRENT_TRANSACTION, editable=False)
     _change_reason: str  # simple_history writes it into the history row
-    history = HistoricalRecords(excluded_fields=["corrected"], cascade_delete_history=True)
+    history = HistoricalRecords(
+        excluded_fields=["corrected", "touched"], cascade_delete_history=True
+    )
+
+    class Meta:
+        indexes = [models.Index(fields=["touched"], name="review_by_touch")]
 
 
 class Example(models.Model):
@@ -455,6 +475,7 @@ class Example(models.Model):
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     superseded_at = models.DateTimeField(null=True)
+    touched = models.BigIntegerField(db_default=CURRENT_TRANSACTION, editable=False)
 
     objects = ExampleQuerySet.as_manager()
 
@@ -475,4 +496,5 @@ class Example(models.Model):
                 name="example_golden",
                 condition=Q(case="golden", superseded_at=None),
             ),
+            models.Index(fields=["task", "touched"], name="example_by_touch"),
         ]

@@ -33,6 +33,8 @@ def split_of(digest: bytes) -> Literal["train", "holdout"]:
 
 
 def _normalise_text(text: str) -> str:
+    if text.isascii():  # the same, in a third of the time
+        return " ".join(text.lower().split())
     # Casefold can undo the normal form, hence twice.
     folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
     return " ".join(folded.split())

@@ -11,18 +11,19 @@ class Signal:
     """Describe a signal: said on purpose or observed, its weight, what it becomes unchanged.
 
     `case` is the eval case made when nothing was corrected ("" for none, and then no example
-    either); whatever is corrected becomes a regression case.
+    either, but of what `is_undesired`); whatever is corrected becomes a regression case.
     """
 
     is_explicit: bool
     weight: float
     case: Case
     corrected: Literal["needed", "allowed", "refused"]
+    is_undesired: bool = False
 
 
 SIGNALS = {
     "up": Signal(is_explicit=True, weight=1.0, case="golden", corrected="refused"),
-    "down": Signal(is_explicit=True, weight=1.0, case="", corrected="allowed"),
+    "down": Signal(is_explicit=True, weight=1.0, case="", corrected="allowed", is_undesired=True),
     "correction": Signal(is_explicit=True, weight=1.0, case="", corrected="needed"),
     "edited": Signal(is_explicit=True, weight=1.0, case="", corrected="needed"),
     "regenerated": Signal(is_explicit=False, weight=0.5, case="", corrected="refused"),

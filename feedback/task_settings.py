@@ -44,6 +44,13 @@ class TaskSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_o
     trust: Annotated[
         bool, Meta(description="Score contributors, and weigh what they say by it.")
     ] = True
+    slice_keys: Annotated[
+        list[Annotated[str, Meta(pattern=r"^(?!(topic|label|month)$)[\w.-]{1,50}(?!\n)$")]],
+        Meta(
+            max_length=10,
+            description="Keys of metadata (locale, age band) by which accuracy and data are told.",
+        ),
+    ] = []
     canary_share: Annotated[
         float, Meta(gt=0, le=0.5, description="Share of users that a canary serves.")
     ] = 0.1

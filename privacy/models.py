@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models.functions import Now
 from simple_history.models import HistoricalRecords
 
+from config.database import CURRENT_TRANSACTION
 from privacy.querysets import ApiKeyQuerySet, DataSubjectQuerySet, IdentitySecretQuerySet
 
 USER_ID_PATTERN = r"^[A-Za-z0-9._:@|+-]{1,128}\Z"
@@ -132,12 +133,14 @@ class Consent(models.Model):
     purpose = models.CharField(max_length=10, choices=Purpose)
     is_granted = models.BooleanField()
     decided_at = models.DateTimeField()
-    history = HistoricalRecords(cascade_delete_history=True)
+    touched = models.BigIntegerField(db_default=CURRENT_TRANSACTION, editable=False)
+    history = HistoricalRecords(excluded_fields=["touched"], cascade_delete_history=True)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["subject", "purpose"], name="one_consent_a_purpose")
         ]
+        indexes = [models.Index(fields=["touched"], name="consent_by_touch")]
 
 
 class IdempotencyKey(models.Model):

@@ -3,11 +3,18 @@
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, QuerySet, Subquery
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
 from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 
 from privacy.admin import ReadOnlyAdmin, age
+from training import balance, crediting, drawing, lineage
+from training.errors import NoCredit
 from training.models import (
     Dataset,
     DatasetVersion,
@@ -57,8 +64,36 @@ class DatasetVersionAdmin(ReadOnlyAdmin):
     ordering = ["-created_at"]
     fields = [
         *("dataset", "version", "parent", "status", "content_hash", "current_hash", "counts"),
-        *("feedback_source", "as_of", "build_seconds", "error", "created_at"),
+        *("feedback_source", "as_of", "build_seconds", "error", "created_at", "way"),
+        "balance_page",
     ]
+    readonly_fields = ["way", "balance_page"]
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.balance_view)
+        place = path("<int:pk>/balance/", view, name="training_datasetversion_balance")
+        return [place, *super().get_urls()]
+
+    def balance_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        version = get_object_or_404(DatasetVersion, pk=pk)
+        if not self.has_view_permission(request, version):
+            raise PermissionDenied
+        context = self.admin_site.each_context(request) | {
+            "title": f"Balance of {version}",
+            "opts": self.opts,
+            "original": version,
+            "found": balance.of_version(version) if version.status == "ready" else None,
+        }
+        return TemplateResponse(request, "admin/training/datasetversion/balance.html", context)
+
+    @admin.display(description="Balance")
+    def balance_page(self, version: DatasetVersion) -> str:
+        url = reverse("admin:training_datasetversion_balance", args=[version.pk])
+        return format_html('<a href="{}">What is in it, and where models fail</a>', url)
+
+    @admin.display(description="Lineage")
+    def way(self, version: DatasetVersion) -> str:
+        return drawing.picture(lineage.of_version(version, has_keys=True))
 
     @admin.display(description="Examples")
     def total(self, version: DatasetVersion) -> str:
@@ -124,12 +159,16 @@ class ModelVersionAdmin(ReadOnlyAdmin):
     ordering = ["-created_at"]
     fields = [
         *("task", "version", "serves_as", "accuracy", "run", "weights_hash", "artifact_bytes"),
-        "created_at",
+        *("created_at", "way", "taught_by"),
     ]
-    readonly_fields = ["serves_as", "accuracy"]
+    readonly_fields = ["serves_as", "accuracy", "way", "taught_by"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).prefetch_related("aliases")
+
+    @admin.display(description="Lineage")
+    def way(self, model: ModelVersion) -> str:
+        return drawing.picture(lineage.of_model(model, has_keys=True))
 
     @admin.display(description="Serves as")
     def serves_as(self, model: ModelVersion) -> str:
@@ -146,6 +185,13 @@ class ModelVersionAdmin(ReadOnlyAdmin):
     @admin.display(description="Weights hash")
     def digest(self, model: ModelVersion) -> str:
         return model.weights_hash[:12]
+
+    @admin.display(description="Credit, most harmful first")
+    def taught_by(self, model: ModelVersion) -> str:
+        try:
+            return render_to_string("emend/credit.html", crediting.of_model(model, limit=20))
+        except NoCredit as error:
+            return error.detail
 
 
 @admin.register(ModelAlias)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from importlib import import_module
@@ -32,7 +33,7 @@ from feedback.trust import (
     score,
 )
 from privacy.models import DataSubject, Purpose
-from training import runs
+from training import crediting, runs
 from training.crowd import Crowd, settle
 from training.statistics import wilson
 from training.trainers import TRAINERS
@@ -43,6 +44,7 @@ MOST_STARTING_ROWS = 10_000
 EVERY, AT_LEAST = timedelta(hours=1), timedelta(minutes=10)
 SOONER_AFTER_ACTS = 200
 FEWEST_AUDITS = 30
+HARMFUL_CREDIT = 0.5  # of their trust is left to whose rows did harm to the newest model
 
 
 APPROVING = [name for name, signal in SIGNALS.items() if signal.case]
@@ -99,7 +101,9 @@ def score_task(task: Task) -> int:
     judged = _by_labels(task, shown, people) if task.modality in TRAINERS else None
     judged = judged or _by_reviews(shown, people)
     with transaction.atomic():  # standings, and what weights and silence go by, are of one moment
-        contributors.apply(task, _documents(people, *judged))
+        harmful = crediting.harmful(task)
+        scores = _documents(people, *judged)
+        contributors.apply(task, (_credited(score, harmful) for score in scores))
         regime = judged[1].regime if isinstance(judged[0], Crowd) else None
         Task.objects.filter(pk=task.pk).update(
             scored_at=began_at,
@@ -109,6 +113,10 @@ def score_task(task: Task) -> int:
         )
     logger.info("contributors.scored task=%d contributors=%d", task.pk, len(people))
     return len(people)
+
+
+def _credited(score: Score, harmful: set[str]) -> Score:
+    return replace(score, credit=HARMFUL_CREDIT) if score.user_id in harmful else score
 
 
 def _shown(task: Task) -> list[Shown]:

@@ -21,6 +21,12 @@ class VersionNotReady(EmendError):
     title = "The dataset version is not ready"
 
 
+class NoCredit(EmendError):
+    code = "training.no_credit"
+    status = 409
+    title = "What the rows of this model did is not known"
+
+
 class NoTrainer(EmendError):
     code = "training.no_trainer"
     status = 422

@@ -1,7 +1,7 @@
 """How right a set of answers is, overall and by slice; pure."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ class Case:
     is_pinned: bool
     source: str
     feedback_id: str | None
+    slices: Mapping[str, str] = field(default_factory=dict)  # what it is told apart by
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,13 +9,23 @@ from django.db import transaction
 from numpy.typing import NDArray
 
 from feedback.models import Task
-from training import runs
+from training import bias, runs
+from training.bias import Topics
 from training.errors import CannotJudge
 from training.evaluation import Case, Predictor, Scores, score
 from training.metrics import expected_calibration_error, perfectly_calibrated_ece_quantile
-from training.models import CHALLENGER, CHAMPION, GateResult, ModelAlias, ModelVersion, Run
+from training.models import (
+    CHALLENGER,
+    CHAMPION,
+    GateResult,
+    ModelAlias,
+    ModelCredit,
+    ModelVersion,
+    Run,
+)
 from training.statistics import PairedDifference, paired_difference
 
+LISTED = 20
 MARGIN = -0.02  # the challenger's interval may not lie below the champion by more than this
 
 
@@ -66,6 +76,7 @@ def judge(
         _cases(contest, "seen_cases", contest.is_case("train")),
         _pinned(contest),
         _calibration(contest),
+        _slices(contest),
     ]
 
 
@@ -138,6 +149,39 @@ def _ids(contest: Contest, chosen: NDArray[np.bool_]) -> list[str | None]:
     return sorted((case.feedback_id for case, is_chosen in pairs if is_chosen), key=str)
 
 
+def _slices(contest: Contest) -> Outcome:
+    """Refuse when any slice of the holdout is shown to have fallen by more than the margin."""
+    asked = [case for case, is_in in zip(contest.cases, contest.is_held_out, strict=True) if is_in]
+    large, too_few = bias.slices_of(_columns(asked))
+    if contest.champion is None or not large:
+        return _passed("slices", None, None, "No champion, or no slice large enough to compare.")
+    before = contest.champion.correct[contest.is_held_out]
+    after = contest.challenger.correct[contest.is_held_out]
+    fallen = bias.fallen_slices(before, after, large, MARGIN)
+    found = {name: paired_difference(before[rows], after[rows]) for name, rows in large.items()}
+    order = sorted(found, key=lambda name: (name not in fallen, found[name].estimate, name))
+    (by, value), worst = order[0], found[order[0]]
+    said = (
+        f"{len(fallen)} of {len(found)} slices fell by more than {-100 * MARGIN:.0f} points."
+        f" Worst: {by} {value}, {100 * worst.estimate:+.1f} points on {worst.n} cases"
+        f" (95% interval {100 * worst.low:+.1f} to {100 * worst.high:+.1f})."
+    )
+    listed = [
+        {"by": name[0], "value": name[1], "has_fallen": name in fallen} | asdict(found[name])
+        for name in order[:LISTED]
+    ]
+    details = {"slices": listed, "too_few": too_few}
+    return Outcome("slices", not fallen, worst.estimate, MARGIN, said, details)
+
+
+def _columns(cases: Sequence[Case]) -> dict[str, list[str | None]]:
+    """Return what cases (n,) are told apart by; topics go by number: their words are content."""
+    texts = [case.text for case in cases]
+    names = sorted({name for case in cases for name in case.slices})
+    topics: list[str | None] = [str(topic + 1) for topic in Topics(texts, seed=0).of(texts)]
+    return {"topic": topics} | {name: [case.slices.get(name) for case in cases] for name in names}
+
+
 def _pinned(contest: Contest) -> Outcome:
     pinned = np.array([case.is_pinned for case in contest.cases], dtype=bool)
     wrong = pinned & ~contest.challenger.correct
@@ -188,5 +232,6 @@ def judge_run(run: Run, model_version: ModelVersion) -> bool:
             ModelAlias.objects.update_or_create(
                 task=run.task, name=CHALLENGER, defaults={"model_version": model_version}
             )
+        ModelCredit.objects.get_or_create(model_version=model_version)  # a worker computes it
         runs.finish(run, "passed" if passed else "refused")
     return passed

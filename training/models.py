@@ -12,7 +12,8 @@ from config.transitions import Transitions
 from feedback.models import Example, Inference, Task
 from privacy.models import Project
 from training.errors import TransitionRefused
-from training.querysets import MembershipQuerySet
+from training.purposes import PURPOSES
+from training.querysets import IntervalQuerySet
 
 
 class Leased(models.Model):
@@ -43,7 +44,9 @@ class Dataset(models.Model):
     project = models.ForeignKey(Project, models.PROTECT, related_name="datasets")
     task = models.ForeignKey(Task, models.PROTECT, related_name="datasets")
     name = models.SlugField(max_length=120)
-    purpose = models.CharField(max_length=10, choices=[("train", "train")], default="train")
+    purpose = models.CharField(
+        max_length=10, choices=[(name, name) for name in PURPOSES], default="train"
+    )
     settings = models.JSONField(default=dict, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     history = HistoricalRecords()
@@ -77,6 +80,16 @@ class DatasetVersion(Leased):
     content_hash = models.CharField(max_length=64, default="")
     current_hash = models.CharField(max_length=64, default="")
     hash_state = models.BinaryField(default=b"")
+    current_state = models.BinaryField(
+        default=b"", help_text="What erasures left of hash_state; the next version builds on it."
+    )
+    rules = models.CharField(
+        max_length=64, default="", help_text="Digest of what decided besides the rows."
+    )
+    cluster = models.BigIntegerField(null=True, help_text="The database that `seen_to` counts in.")
+    seen_to = models.BigIntegerField(
+        null=True, help_text="Transactions from this one on may not be in the version."
+    )
     counts = models.JSONField(default=dict)
     feedback_source = models.JSONField(default=dict)
     as_of = models.DateTimeField(null=True)
@@ -97,19 +110,40 @@ class DatasetVersion(Leased):
         move(self, VERSION_TRANSITIONS, status)
 
 
+class Reason(models.TextChoices):
+    """Why an example is not in a version: the first that holds."""
+
+    CONSENT = "consent_withdrawn", "a person behind it does not permit training"
+    UNVERIFIED = "unverified", "nobody vouched for who sent it"
+    QUARANTINED = "quarantined", "its contributor is quarantined"
+    UNDECIDED = "undecided", "its feedback is not processed, or not any more"
+    OUTDONE = "outdone", "the same person's later act counts"
+    LABEL_GONE = "label_gone", "its label is none of the task's any more"
+    SILENT_HOLDOUT = "silent_holdout", "silence proves nothing, so it is not held out"
+    NOT_IN_DATASET = "not_in_dataset", "the dataset's settings leave it out"
+    TOO_SHORT = "too_short", "too little is written in it"
+    NEAR_IDENTICAL = "near_identical", "what was chosen is hardly other than what was rejected"
+    IN_HOLDOUT = "in_holdout", "its input lies in the holdout"
+    NEAR_HOLDOUT = "near_holdout", "it is nearly the same as a row of the holdout"
+
+
 class Membership(models.Model):
     """In which versions of a dataset an example is: from `since_version` until before the other.
 
     This is the only record; `row_hash` identifies the canonical row, and exact twins share one.
     """
 
-    dataset = models.ForeignKey(Dataset, models.PROTECT, related_name="memberships")
+    # The version vouches for the dataset: to check a million rows for it takes seconds.
+    dataset = models.ForeignKey(
+        Dataset, models.PROTECT, related_name="memberships", db_index=False, db_constraint=False
+    )
     example = models.ForeignKey(Example, models.CASCADE, related_name="memberships")
     row_hash = models.BinaryField(max_length=32)
+    split = models.CharField(max_length=10)
     since_version = models.PositiveIntegerField()
     until_version = models.PositiveIntegerField(null=True)
 
-    objects = MembershipQuerySet.as_manager()
+    objects = IntervalQuerySet.as_manager()
 
     class Meta:
         constraints = [
@@ -126,22 +160,54 @@ class Membership(models.Model):
         indexes = [
             models.Index(fields=["dataset", "row_hash"], name="membership_by_hash"),
             models.Index(fields=["dataset", "since_version"], name="membership_by_since"),
-            models.Index(fields=["dataset", "until_version"], name="membership_by_until"),
+            models.Index(
+                fields=["dataset", "until_version"],
+                name="membership_by_until",
+                condition=Q(until_version__isnull=False),
+            ),
         ]
 
 
 class LeftOut(models.Model):
-    """A train example that a version did not take for being like one of the holdout."""
+    """An example that versions might have taken and did not, and why: an interval as Membership."""
 
-    version = models.ForeignKey(DatasetVersion, models.CASCADE, related_name="left_out")
-    example = models.ForeignKey(Example, models.CASCADE, related_name="+")
-    holdout_example = models.ForeignKey(Example, models.CASCADE, related_name="+")
-    similarity = models.FloatField()
+    dataset = models.ForeignKey(Dataset, models.PROTECT, related_name="left_out")
+    example = models.ForeignKey(Example, models.CASCADE, related_name="left_out")
+    reason = models.CharField(max_length=20, choices=Reason)
+    holdout_example = models.ForeignKey(
+        Example, models.SET_NULL, null=True, related_name="+", help_text="Which it is like."
+    )
+    similarity = models.FloatField(null=True)
+    since_version = models.PositiveIntegerField()
+    until_version = models.PositiveIntegerField(null=True)
+
+    objects = IntervalQuerySet.as_manager()
 
     class Meta:
         verbose_name_plural = "left out"
         constraints = [
-            models.UniqueConstraint(fields=["version", "example"], name="left_out_once_a_version")
+            models.UniqueConstraint(
+                fields=["dataset", "example"],
+                name="left_out_for_one_reason",
+                condition=Q(until_version=None),
+            )
+        ]
+        indexes = [
+            models.Index(fields=["dataset", "reason", "-id"], name="left_out_by_reason"),
+        ]
+
+
+class Shard(models.Model):
+    """A file of the rows that a version added, ordered by their hash; derived, like an export."""
+
+    dataset = models.ForeignKey(Dataset, models.PROTECT, related_name="shards")
+    version = models.PositiveIntegerField()
+    part = models.PositiveIntegerField()
+    sha256 = models.CharField(max_length=64)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["dataset", "version", "part"], name="one_shard_a_part")
         ]
 
 
@@ -210,6 +276,37 @@ class ModelVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.task.slug} v{self.version}"
+
+
+class Upkeep(models.Model):
+    """When a task that is due once a day was last done."""
+
+    task = models.CharField(max_length=60, primary_key=True)
+    done_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.task
+
+
+CREDIT_TRANSITIONS: Transitions = {"queued": frozenset({"ready", "failed"})}
+
+
+class ModelCredit(Leased):
+    """What a model's rows did to its loss: computed once, by numbers of feedback, without names."""
+
+    model_version = models.OneToOneField(ModelVersion, models.CASCADE, related_name="credit")
+    status = models.CharField(
+        max_length=10,
+        choices=[(name, name) for name in ("queued", "ready", "failed")],
+        default="queued",
+    )
+    document = models.JSONField(default=dict)
+
+    def __str__(self) -> str:
+        return f"credit of {self.model_version}"
+
+    def move_to(self, status: str) -> None:
+        move(self, CREDIT_TRANSITIONS, status)
 
 
 CHAMPION, CHALLENGER = "champion", "challenger"

@@ -21,8 +21,9 @@ from config import storage
 from config.errors import EmendError, Malformed, Problem
 from feedback.models import Example, Task
 from feedback.normalise import normalise
-from training import datasets, evaluation, leases, run_weights
+from training import datasets, evaluation, leases, run_weights, slices
 from training.classifiers import LinearClassifier
+from training.datasets import shards
 from training.errors import NoTrainer, TrainingDataUnfit
 from training.evaluation import Answers, Case, Predictor
 from training.models import Dataset, DatasetVersion, ModelVersion, Run
@@ -153,13 +154,23 @@ def cases_of(version: DatasetVersion) -> list[Case]:
     """Return the questions that gates ask: the holdout, every case trained on, every pinned one."""
     task = version.dataset.task
     asked = [row for row in datasets.rows(version) if row.split == "holdout" or row.case]
-    cases = [_case(task, row) for row in asked]
+    columns = slices.facts_of(asked, task.options.slice_keys).columns
+    cases = [
+        replace(
+            _case(task, row, row.feedback_id),
+            slices={by: value for by, column in columns.items() if (value := column[n])},
+        )
+        for n, row in enumerate(asked)
+    ]
     known = {case.feedback_id for case in cases if case.is_pinned}
-    missing = [row for row in datasets.pinned_rows(task) if row.feedback_id not in known]
-    return cases + [replace(_case(task, row), split="", case="") for row in missing]
+    pinned = [
+        (row, str(row.feedback.uuid)) for row in datasets.pinned_examples(task) if row.feedback
+    ]
+    missing = [_case(task, row, said_by) for row, said_by in pinned if said_by not in known]
+    return cases + [replace(case, split="", case="") for case in missing]
 
 
-def _case(task: Task, row: datasets.Row) -> Case:
+def _case(task: Task, row: datasets.Row | Example, feedback_id: str | None) -> Case:
     return Case(
         text=reading(task.kind.text_of(row.input)),
         output=row.output,
@@ -167,7 +178,7 @@ def _case(task: Task, row: datasets.Row) -> Case:
         case=row.case,
         is_pinned=row.is_pinned,
         source=row.source,
-        feedback_id=row.feedback_id,
+        feedback_id=feedback_id,
     )
 
 
@@ -201,6 +212,8 @@ CODE = [
     "training/trainers/classification.py",
     "training/classifiers.py",
     "training/weighing.py",
+    "training/slices.py",
+    "training/bias.py",
     "feedback/normalise.py",
     "feedback/modalities/classification.py",
     "requirements/base.txt",
@@ -239,7 +252,7 @@ def rebuild(model_version: ModelVersion) -> str:
     """Train the version's run again from the record, store nothing, return the weights' hash."""
     run = model_version.run
     version = _ready_version(run)
-    rows = list(datasets.rows(version, split="train"))
+    rows = list(datasets.rows(version, split="train", source=shards.of_record))
     return fit(run, rows, run_weights.of_rows(run, version, rows)).weights_hash
 
 
@@ -249,6 +262,7 @@ def due_tasks() -> QuerySet[Task]:
     # What came while a run waited for its version is in that version.
     seen_until = newest_run.values(at=Coalesce("dataset_version__as_of", "created_at"))[:1]
     new = Example.objects.filter(task=OuterRef("pk"), created_at__gt=OuterRef("seen_until"))
+    new = new.exclude(signal="down", case="")  # what not to answer is for other datasets
     by_number = (
         Task.objects.filter(retrain_after_examples__isnull=False)
         .annotate(seen_until=Coalesce(Subquery(seen_until), "created_at"))

@@ -7,6 +7,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from config.api import PageQuery
 from feedback.serializers import Body, Slug
+from feedback.signals import Case
 from training.curation import DatasetSettings
 from training.formats import FORMATS
 from training.models import (
@@ -15,9 +16,11 @@ from training.models import (
     DatasetVersion,
     LeftOut,
     ModelVersion,
+    Reason,
     Rollout,
     Run,
 )
+from training.purposes import PurposeName
 from training.rollouts import Plan, outcomes
 from training.serving import Served
 
@@ -25,7 +28,7 @@ from training.serving import Served
 class DatasetBody(Body, kw_only=True):
     name: Slug
     task: str
-    purpose: Literal["train"] = "train"
+    purpose: PurposeName = "train"
     settings: DatasetSettings = msgspec.field(default_factory=DatasetSettings)
 
 
@@ -36,8 +39,19 @@ class ExamplesBody(Body, kw_only=True):
 
 
 class ExampleItem(Body, kw_only=True):
+    """One row of starting data; its fields are those of `feedback.imports.Item`."""
+
     input: Any
     output: Any
+    split: Annotated[
+        Literal["train", "holdout"] | None, Meta(description="Of this item; else the body's.")
+    ] = None
+    weight: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    rejected: Annotated[Any, Meta(description="A worse output: makes it a pair as well.")] = None
+    case: Annotated[Case, Meta(description="Makes it a case of eval datasets as well.")] = ""
+    label: Annotated[
+        bool | None, Meta(description="Of `unpaired` datasets: is the output desirable?")
+    ] = None
 
 
 class RunBody(Body, kw_only=True):
@@ -56,6 +70,10 @@ class RolloutBody(Body, kw_only=True):
 
 class ExportQuery(Body, kw_only=True):
     format: Annotated[str, Meta(extra_json_schema={"enum": list(FORMATS)})] = "jsonl"
+    split: Annotated[
+        Literal["train", "holdout", "all"] | None,
+        Meta(description="Default: all; of formats whose rows do not say their side, train."),
+    ] = None
 
 
 class DiffQuery(Body, kw_only=True):
@@ -67,7 +85,7 @@ class RouteQuery(Body, kw_only=True):
 
 
 class LeftOutQuery(PageQuery, kw_only=True):
-    reason: Literal["near_holdout"] = "near_holdout"
+    reason: Literal[tuple(Reason.values)] | None = None  # type: ignore[valid-type]
 
 
 def version_document(version: DatasetVersion) -> dict[str, Any]:
@@ -90,7 +108,7 @@ def version_document(version: DatasetVersion) -> dict[str, Any]:
 def left_out_document(row: LeftOut) -> dict[str, Any]:
     example = row.example
     return {
-        "reason": "near_holdout",
+        "reason": row.reason,
         "example_id": example.pk,
         "feedback_id": example.feedback and example.feedback.uuid,
         "input_hash": bytes(example.input_hash).hex(),

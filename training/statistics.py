@@ -34,9 +34,10 @@ class PairedDifference:
     lost: int
 
 
-def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
+def wilson(successes: float, n: float, level: float = 0.95) -> Interval:
     """Compute the score interval of a proportion (Wilson 1927, JASA 22:209).
 
+    Counts may be effective ones, where rows hang together: they need not be whole.
     Raises ValueError unless 0 <= successes <= n and n > 0.
     """
     if not 0 <= successes <= n or n == 0:

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from config.celery import bell
 from config.errors import EmendError
-from training import contributors, datasets, gates, leases, rollouts, runs
+from training import contributors, crediting, datasets, gates, leases, orphans, rollouts, runs
 from training.errors import LeaseLost
 from training.models import Run
 
@@ -45,3 +45,14 @@ def advance_rollouts() -> None:
 @bell("training.score_contributors", waiting=contributors.waiting_seconds, is_short=False)
 def score_contributors() -> None:
     contributors.score_due()
+
+
+@bell(orphans.TASK, waiting=orphans.waiting_seconds, is_short=False)
+def remove_orphans() -> None:
+    orphans.remove()
+
+
+@bell("training.credit_models", waiting=crediting.waiting_seconds, is_short=False)
+def credit_models() -> None:
+    while crediting.credit_next():
+        pass

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from training.views import datasets, models, rollouts, runs, serving
+from training.views import bias, credit, datasets, models, rollouts, runs, serving
 
 VERSION = "datasets/<slug:name>/versions/<int:number>/"
 
@@ -12,6 +12,7 @@ urlpatterns = [
     path(f"{VERSION}export/", datasets.ExportView.as_view()),
     path(f"{VERSION}left-out/", datasets.LeftOutView.as_view()),
     path(f"{VERSION}diff/", datasets.DiffView.as_view()),
+    path(f"{VERSION}bias/", bias.BiasView.as_view()),
     path(f"{VERSION}lineage/", datasets.VersionLineageView.as_view()),
     path("feedback/<uuid:feedback_id>/lineage/", datasets.FeedbackLineageView.as_view()),
     path("runs/", runs.RunsView.as_view()),
@@ -20,6 +21,7 @@ urlpatterns = [
     path("models/<slug:slug>/rollback/", models.RollbackView.as_view()),
     path("models/<slug:slug>/<int:number>/", models.ModelView.as_view()),
     path("models/<slug:slug>/<int:number>/lineage/", models.ModelLineageView.as_view()),
+    path("models/<slug:slug>/<int:number>/credit/", credit.CreditView.as_view()),
     path("models/<slug:slug>/<int:number>/promote/", models.PromoteView.as_view()),
     path("tasks/<slug:slug>/predict/", serving.PredictView.as_view()),
     path("tasks/<slug:slug>/route/", serving.RouteView.as_view()),

@@ -22,6 +22,8 @@ class Weighing:
     contributors: int
     capped: int
     newcomers_factor: float
+    largest_share: float  # of one contributor in what all contributors weigh, before any cap
+    largest_share_capped: float
 
 
 def speakers(crowds: Sequence[Sequence[int]], trust: Floats, is_new: NDArray[np.bool_]) -> Indices:
@@ -46,7 +48,7 @@ def weigh(
     is_theirs = contributor != NOBODY
     who = contributor[is_theirs]
     weights[is_theirs] *= trust[who]
-    totals = np.bincount(who, weights[is_theirs], minlength=trust.size)
+    totals = np.bincount(who, weights[is_theirs], minlength=trust.size).astype(np.float64)
     speaking = int((totals > 0).sum())
     most = max(MOST_SHARE, FEW_CONTRIBUTORS / max(speaking, 1)) * totals.sum()
     caps = np.minimum(1.0, most / np.maximum(totals, LEAST_WEIGHT))
@@ -58,4 +60,15 @@ def weigh(
     if new and not is_new[totals > 0].all():
         factor = min(1.0, NEWCOMERS_SHARE / (1 - NEWCOMERS_SHARE) * rest / new)
     weights[is_new_row] *= factor
-    return np.maximum(weights, LEAST_WEIGHT), Weighing(speaking, int((caps < 1).sum()), factor)
+    how = Weighing(
+        contributors=speaking,
+        capped=int((caps < 1).sum()),
+        newcomers_factor=factor,
+        largest_share=_largest_share(totals),
+        largest_share_capped=_largest_share(totals * caps),
+    )
+    return np.maximum(weights, LEAST_WEIGHT), how
+
+
+def _largest_share(totals: Floats) -> float:
+    return float(totals.max(initial=0.0) / max(totals.sum(), LEAST_WEIGHT))

@@ -32,6 +32,7 @@ class Modality(ABC):
     name: ClassVar[str]
     queue: ClassVar[str]  # each kind its own, so that a slow one delays no other
     has_label_output: ClassVar[bool] = False  # a closed list, which holds no personal data
+    has_images: ClassVar[bool] = False
 
     @abstractmethod
     def check_task(self, labels: Sequence[str]) -> list[Problem]:
@@ -104,8 +105,10 @@ class Modality(ABC):
         What is drafted has the shape of an output, whatever shape a correction has.
         """
         if corrected is None:
-            case = SIGNALS[signal].case
-            return [ExampleDraft(output=original, rejected_output=None, case=case)] if case else []
+            said = SIGNALS[signal]
+            if not (said.case or said.is_undesired):
+                return []
+            return [ExampleDraft(output=original, rejected_output=None, case=said.case)]
         answer = self.answer_of(original, corrected)
         if answer is None:
             return []

@@ -23,6 +23,7 @@ IMAGE_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 class Image(Modality):
     name = "image"
     queue = "process.image"
+    has_images = True
 
     def check_task(self, labels: Sequence[str]) -> list[Problem]:
         return check_labels(labels, fewest=0)

@@ -17,10 +17,21 @@ from django.db.models.functions import Now
 from feedback.errors import WorkerDied
 from feedback.models import Claim, Feedback, Status
 from feedback.processing.detecting import SLOW_ROWS, has_detector
-from feedback.processing.examples import add_silent_examples, make_examples
+from feedback.processing.examples import (
+    add_silent_examples,
+    add_undesired_examples,
+    make_examples,
+)
 from feedback.querysets import FeedbackQuerySet
 
-__all__ = ["add_silent_examples", "claim", "process", "process_queue", "waiting_seconds"]
+__all__ = [
+    "add_silent_examples",
+    "add_undesired_examples",
+    "claim",
+    "process",
+    "process_queue",
+    "waiting_seconds",
+]
 BATCH_ROWS = 400
 LEASE_SECONDS = 15
 MAX_DEATHS = 4  # one in a batch, three alone

@@ -1,23 +1,26 @@
 """What feedback and silence teach: rows of examples, made in bulk."""
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import groupby, islice
 from typing import Any
 
 import msgspec
-from django.db.models.functions import Now
+from django.db.models.functions import Greatest, Now
+from django.utils import timezone
 
 from config.database import fetch, recordset
 from config.errors import EmendError
 from feedback.capture.rows import bytea
 from feedback.errors import ExampleRefused
 from feedback.modalities.base import ExampleDraft, Modality
-from feedback.models import Example, Inference, Task
+from feedback.models import Example, Feedback, Inference, Task
 from feedback.processing.detecting import redact_answer, redact_found
 from feedback.signals import SIGNALS
 from feedback.validation import edit_quality
 
 SILENT_ROWS = 2_000
+LONGEST_CAPTURE = timedelta(hours=1)  # from an answer's time until its row can be seen
 
 
 class Work(msgspec.Struct):
@@ -154,15 +157,46 @@ def quality_of(kind: Modality, draft: ExampleDraft) -> float:
 def add_silent_examples(task: Task) -> int:
     """Make an example of each answer that people let stand; return how many are new.
 
-    What they weigh is decided when a model is trained; where that is 0 none is made.
+    What they weigh is decided when a model is trained; where that is 0 none is made. Answers that
+    were looked at before are not looked at again.
     """
     if not task.silence_weight:
         return 0
-    silent = Inference.objects.silent(task).filter(examples=None).iterator(SILENT_ROWS)
+    until = timezone.now() - timedelta(hours=task.options.silence_hours)
+    silent = Inference.objects.silent(task, until).filter(examples=None)
+    if task.silence_until is not None:
+        silent = silent.filter(created_at__gt=task.silence_until - LONGEST_CAPTURE)
+    rows = silent.iterator(SILENT_ROWS)
     count = 0
-    while batch := [_silent(task, inference) for inference in islice(silent, SILENT_ROWS)]:
+    while batch := [_silent(task, inference) for inference in islice(rows, SILENT_ROWS)]:
         count += _store(batch)
+    Task.objects.filter(pk=task.pk).update(silence_until=Greatest("silence_until", until))
     return count
+
+
+def add_undesired_examples(task: Task) -> int:
+    """Make an example of each down-vote that waits for a moderator only because it has no fix.
+
+    They say what not to answer: only `unpaired` datasets take them.
+    """
+    waiting = Feedback.objects.flagged().filter(project=task.project_id, task=task, review=None)
+    votes = waiting.filter(signal="down", corrected__isnull=True, flags=["feedback.no_fix"])
+    rows = votes.filter(is_verified=True, examples=None).select_related("inference")
+    return _store([_undesired(task, vote) for vote in rows.iterator(SILENT_ROWS)])
+
+
+def _undesired(task: Task, vote: Feedback) -> ExampleRow:
+    redact_answer(task, vote.inference)
+    return ExampleRow(
+        task_id=task.pk,
+        feedback_id=vote.pk,
+        source="audit" if vote.source == "audit" else "feedback",
+        signal=vote.signal,
+        input=vote.inference.input,
+        output=vote.inference.output,
+        input_hash=bytea(bytes(vote.input_hash)),
+        base_weight=SIGNALS[vote.signal].weight,
+    )
 
 
 def _silent(task: Task, inference: Inference) -> ExampleRow:

@@ -17,7 +17,7 @@ from privacy.access import AnyScope
 from privacy.models import ApiKey
 from tests.product import Product, problem
 from training import datasets
-from training.models import ModelVersion, Rollout, Run
+from training.models import ModelCredit, ModelVersion, Rollout, Run
 
 pytestmark = pytest.mark.django_db
 BODIES = {
@@ -59,6 +59,9 @@ def methods(view):
     return [m.upper() for m in ("get", "post", "put", "patch", "delete") if hasattr(view, m)]
 
 
+NO_CREDIT = {"held_out_rows": 0, "loss": 0.0, "sources": [], "contributors": [], "feedback": []}
+
+
 def objects_of(shop):
     """Make one of everything that an address can name; return the values by their names."""
     body = {"task": "mood", "input": "x", "output": "pos", "signal": "down", "user_id": "ann"}
@@ -70,6 +73,7 @@ def objects_of(shop):
     run = Run.objects.create(task=task, dataset=dataset, dataset_version=version)
     models = {"task": task, "run": run, "weights_hash": "0" * 64, "artifact_bytes": 1}
     model = ModelVersion.objects.create(version=1, **models)
+    ModelCredit.objects.create(model_version=model, status="ready", document=NO_CREDIT)
     rollout = Rollout.objects.create(
         task=task,
         challenger=model,

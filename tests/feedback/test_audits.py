@@ -1,10 +1,10 @@
 """Answers that a moderator checked, though nobody complained."""
 
 import pytest
-from django.utils import timezone
 
-from feedback.models import Example, Feedback
+from feedback.models import Feedback
 from tests.product import Product, process
+from tests.training.builders import taken
 
 pytestmark = pytest.mark.django_db
 
@@ -25,7 +25,7 @@ def test_it_works(shop):
     answer = {"inference_id": shop.infer("cold soup")}
     audited = audit(shop, answer, signal="correction", corrected="neg")
     process()
-    example = Example.objects.trainable(as_of=timezone.now()).get()
+    example = taken().get()
     assert (example.source, example.output, example.base_weight) == ("audit", "neg", 1.0)
     assert shop.get(f"feedback/{audited['id']}/")["source"] == "audit"
 
@@ -50,7 +50,7 @@ def test_a_person_and_an_audit_both_teach(shop):
     said = shop.correct("ann")
     audit(shop, said, signal="correction", corrected="neg")
     process()
-    sources = Example.objects.trainable(as_of=timezone.now()).values_list("source", flat=True)
+    sources = taken().values_list("source", flat=True)
     assert sorted(sources) == ["audit", "feedback"]
 
 

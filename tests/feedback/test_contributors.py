@@ -2,12 +2,12 @@
 
 import pytest
 from django.db import connection
-from django.utils import timezone
 
 from feedback import contributors, review
 from feedback.contributors import Score
-from feedback.models import Contributor, Example, Feedback
+from feedback.models import Contributor, Feedback
 from tests.product import Product, process
+from tests.training.builders import taken
 
 pytestmark = pytest.mark.django_db
 
@@ -38,9 +38,7 @@ def said(shop, user_id, text, **more):
 
 
 def trainable():
-    return set(
-        Example.objects.trainable(as_of=timezone.now()).values_list("feedback__user_id", flat=True)
-    )
+    return set(taken().values_list("feedback__user_id", flat=True))
 
 
 def test_it_works(shop, task):

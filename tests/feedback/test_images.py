@@ -355,8 +355,7 @@ def test_pictures_are_decoded_a_few_at_a_time(shop, monkeypatch):
 def test_a_file_that_cannot_be_written_leaves_no_row(shop, settings, tmp_path):
     (tmp_path / "file").touch()
     settings.STORAGE_URL = str(tmp_path / "file")
-    shop.client.raise_request_exception = False
-    problem(send(shop, parts={"user_id": "ann"}), 500, "api.internal")
+    refused(send(shop, parts={"user_id": "ann"}), None, 503, "api.unavailable")
     assert not Image.objects.exists()
     assert not DataSubject.objects.exists()
 

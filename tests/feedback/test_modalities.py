@@ -90,8 +90,11 @@ def test_a_signal_becomes_what_the_contract_says(kind, signal):
     original, corrected = SAMPLES[kind.name][2], SAMPLES[kind.name][3][0]
     is_golden = signal in {"up", "accepted", "resolved"}
     golden = [ExampleDraft(output=original, rejected_output=None, case="golden")]
+    undesired = [ExampleDraft(output=original, rejected_output=None, case="")]
     fixed = [ExampleDraft(output=corrected, rejected_output=original, case="regression")]
-    assert kind.to_examples(signal, original, None) == (golden if is_golden else [])
+    assert kind.to_examples(signal, original, None) == (
+        golden if is_golden else undesired if signal == "down" else []
+    )
     assert kind.to_examples(signal, original, corrected) == fixed
 
 

@@ -4,12 +4,12 @@ from itertools import product
 
 import pytest
 from django.db import IntegrityError, connection, transaction
-from django.utils import timezone
 
 from feedback import review
 from feedback.errors import ReviewInvalid, TransitionRefused
 from feedback.models import CONTENT, TRANSITIONS, Example, Feedback, Review, Status
 from tests.product import Product, process, stored_text
+from tests.training.builders import taken
 
 pytestmark = pytest.mark.django_db
 STATUSES = Status.values
@@ -37,7 +37,7 @@ def in_status(shop, status):
 
 
 def trainable():
-    return list(Example.objects.trainable(as_of=timezone.now()).values_list("output", flat=True))
+    return list(taken().values_list("output", flat=True))
 
 
 def refused(sql, parameters=()):

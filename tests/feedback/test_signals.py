@@ -13,7 +13,7 @@ TABLE = [
     ("down", True, "regression", "better", "good"),
     ("correction", True, "regression", "better", "good"),
     ("edited", True, "regression", "better", "good"),
-    ("down", False, None, None, None),
+    ("down", False, "", "good", None),  # what not to answer
     ("regenerated", False, None, None, None),
     ("abandoned", False, None, None, None),
 ]

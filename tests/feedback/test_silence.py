@@ -8,6 +8,7 @@ from django.utils import timezone
 from feedback import processing
 from feedback.models import Example, Inference
 from tests.product import Product, process
+from tests.training.builders import taken
 
 pytestmark = pytest.mark.django_db
 
@@ -29,15 +30,15 @@ def add(shop):
 
 
 def trainable():
-    return Example.objects.trainable(as_of=timezone.now()).count()
+    return taken().count()
 
 
 def test_it_works(shop):
-    shop.infer("good soup", "pos")
+    shop.infer("fine soup", "pos")
     wait(hours=25)
     assert add(shop) == 1
     example = Example.objects.get()
-    assert (example.source, example.input, example.output) == ("silence", "good soup", "pos")
+    assert (example.source, example.input, example.output) == ("silence", "fine soup", "pos")
     assert (example.base_weight, example.case, example.signal) == (1.0, "", "")
     assert trainable() == 1
 

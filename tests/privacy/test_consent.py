@@ -1,12 +1,12 @@
 """Consent is asked before the first write, and again when a version is built."""
 
 import pytest
-from django.utils import timezone
 
-from feedback.models import Example, Feedback, Inference
+from feedback.models import Feedback, Inference
 from privacy import consent
 from privacy.models import Consent, DataSubject, Purpose
 from tests.product import Product, process
+from tests.training.builders import taken
 
 pytestmark = pytest.mark.django_db
 INFERENCE = {"task": "mood", "input": "x", "output": "pos", "user_id": "ann"}
@@ -24,7 +24,7 @@ def decide(shop, purpose, granted, user_id="ann"):
 
 
 def trainable():
-    return Example.objects.trainable(as_of=timezone.now()).count()
+    return taken().count()
 
 
 def test_it_works(shop):

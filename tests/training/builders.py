@@ -4,17 +4,18 @@ from datetime import timedelta
 from itertools import count
 
 import numpy as np
+from django.db import connection, transaction
 from django.utils import timezone
 from msgspec import UNSET
 
 from feedback import capture, imports, processing
 from feedback.capture.drafts import Sent
-from feedback.models import Feedback, Inference, Task
+from feedback.models import Example, Feedback, Inference, Task
 from feedback.normalise import content_hash, split_of
 from feedback.serializers import FeedbackBody, InferenceBody
 from privacy.access import Sender, create_key, find_key
 from privacy.models import Project
-from training import datasets, runs, tasks
+from training import curation, datasets, runs, tasks
 from training.evaluation import Case
 from training.models import ModelVersion, Run
 
@@ -161,3 +162,14 @@ def answering(answers, confidence=0.9):
         return [answers.get(text, "pos") for text in texts], np.full(len(texts), confidence)
 
     return predict
+
+
+def taken():
+    """Return the examples that tasks' default datasets would take by what rows say of them."""
+    found = []
+    with transaction.atomic(), connection.cursor() as cursor:
+        for task in Task.objects.all():
+            curation.decide(datasets.default_dataset(task), curation.DatasetSettings(), since=None)
+            cursor.execute("SELECT id FROM decided WHERE reason = ''")
+            found += [pk for (pk,) in cursor.fetchall()]
+    return Example.objects.filter(pk__in=found)

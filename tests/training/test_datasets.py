@@ -4,7 +4,6 @@ import json
 import threading
 from itertools import islice
 
-import pyarrow.parquet as pq
 import pytest
 from django.db import connection
 
@@ -12,9 +11,9 @@ from feedback.models import Example
 from privacy import consent
 from tests import product as products
 from tests.training.builders import Product, built, inputs, shown_days_ago, texts_of
-from training import datasets, leases
+from training import datasets, exports, leases
+from training.datasets import building
 from training.errors import VersionNotReady
-from training.formats import FORMATS
 from training.models import DatasetVersion, Membership
 
 TEXTS = list(islice(texts_of("train"), 8))
@@ -86,6 +85,11 @@ def test_another_datasets_version_does_not_wait(product):
     assert datasets.build_next() == other
 
 
+def changes(version, against):
+    found = datasets.diff(version, against)
+    return found["added"], found["removed"]
+
+
 def test_an_older_version_stays_as_it_was(product):
     product.add((TEXTS[0], "pos"))
     first = product.version()
@@ -99,8 +103,8 @@ def test_an_older_version_stays_as_it_was(product):
     assert [datasets.rebuild(v) for v in (first, second, third)] == [
         v.content_hash for v in (first, second, third)
     ]
-    assert datasets.diff(second, first) == {"added": 2, "removed": 0}
-    assert datasets.diff(third, second) == {"added": 0, "removed": 1}
+    assert changes(second, first) == (2, 0)
+    assert changes(third, second) == (0, 1)
 
 
 def test_exact_twins_count_once(product):
@@ -232,7 +236,7 @@ def test_a_crash_in_the_middle_leaves_nothing_half_built(monkeypatch):
     shown_days_ago(product.show(TEXTS[1]))
     version = datasets.request_version(product.dataset)
     with monkeypatch.context() as patch:
-        patch.setattr(datasets, "_feedback_source", lambda _: 1 / 0)
+        patch.setattr(building, "_tally", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             datasets.build_next()
     version.refresh_from_db()
@@ -271,22 +275,20 @@ def test_a_request_does_not_wait_for_a_build():
         numbers.append(datasets.request_version(version.dataset).version)
         connection.close()
 
-    def request_beside(_):
+    def request_beside(*_):
         thread = threading.Thread(target=request)
         thread.start()
         thread.join()
-        return {}
+        return []
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(datasets, "_feedback_source", request_beside)
+        patch.setattr(building, "_tally", request_beside)
         datasets.build_next()
-    assert numbers == [2]
+    assert numbers == [2, 3]
 
 
 def export(version, name):
-    fields = ("input", "output", "weight", "split", "case", "source", "signal")
-    rows = ({field: getattr(row, field) for field in fields} for row in datasets.rows(version))
-    return b"".join(FORMATS[name].write(rows))
+    return b"".join(exports.export(version, name).pieces)
 
 
 @pytest.fixture
@@ -301,36 +303,6 @@ def test_jsonl_reads_back(version):
     assert len(rows) == 3
     assert {"b": "soup", "a": "été 🍲"} in [row["input"] for row in rows]
     assert {row["weight"] for row in rows} == {1.0, 0.5}
-
-
-def test_parquet_says_the_same_as_jsonl(version, tmp_path):
-    path = tmp_path / "version.parquet"
-    path.write_bytes(export(version, "parquet"))
-    rows = [json.loads(line) for line in export(version, "jsonl").splitlines()]
-    for row in rows:
-        if isinstance(row["input"], dict):
-            row["input"] = json.dumps(row["input"], ensure_ascii=False, separators=(",", ":"))
-    assert pq.read_table(path).to_pylist() == rows
-
-
-def test_parquet_of_many_rows_comes_in_pieces(tmp_path):
-    row = {"input": "a", "output": "b", "weight": 1.0, "split": "train"}
-    row |= {"case": "", "source": "import", "signal": ""}
-    pieces = list(FORMATS["parquet"].write(row | {"input": f"text {n}"} for n in range(25_000)))
-    assert len(pieces) == 4
-    assert all(pieces)
-    path = tmp_path / "many.parquet"
-    path.write_bytes(b"".join(pieces))
-    table = pq.ParquetFile(path)
-    assert table.num_row_groups == 3
-    assert table.read()["input"].to_pylist()[-1] == "text 24999"
-
-
-@pytest.mark.parametrize("name", FORMATS)
-def test_an_empty_version_is_an_empty_file(name, tmp_path):
-    path = tmp_path / "empty"
-    path.write_bytes(b"".join(FORMATS[name].write([])))
-    assert path.stat().st_size == 0 or pq.read_table(path).num_rows == 0
 
 
 LEFT_OUT = "datasets/mood-train/versions/1/left-out/"

@@ -1,5 +1,7 @@
 """What lets a model replace the one that serves, and what refuses it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -29,6 +31,7 @@ def test_it_works():
         "seen_cases",
         "pinned",
         "calibration",
+        "slices",
     ]
     holdout = judged["holdout"]
     assert holdout.passed
@@ -56,6 +59,42 @@ def test_a_better_estimate_passes_though_it_may_be_chance():
     holdout = outcomes(few, wrong_on(0, 1), wrong_on(2, 3, 4))["holdout"]
     assert holdout.value > 0 > gates.MARGIN > holdout.details["low"]
     assert holdout.passed
+
+
+def told_apart(n):
+    return case(f"text {n}", slices={"locale": "de" if n < 40 else "en"})
+
+
+def test_a_slice_that_falls_is_refused_though_the_whole_is_better():
+    cases = [told_apart(n) for n in range(200)]
+    judged = outcomes(cases, wrong_on(*range(20)), wrong_on(*range(40, 80)))
+    assert judged["holdout"].passed
+    slices = judged["slices"]
+    assert not slices.passed
+    assert "Worst: locale de, -50.0 points on 40 cases" in slices.reason
+    worst = slices.details["slices"][0]
+    assert (worst["by"], worst["value"], worst["has_fallen"]) == ("locale", "de", True)
+    assert slices.value == -0.5
+    assert worst["high"] < gates.MARGIN
+
+
+def test_a_slice_that_may_have_fallen_by_chance_passes():
+    cases = [told_apart(n) for n in range(200)]
+    slices = outcomes(cases, wrong_on(0, 1, 2), wrong_on(*range(100, 105)))["slices"]
+    assert slices.passed
+    assert slices.value == pytest.approx(-3 / 40)
+
+
+def test_a_slice_of_few_cases_is_counted_only():
+    cases = [told_apart(n) for n in range(30, 200)]
+    slices = outcomes(cases, wrong_on(*range(30, 40)), RIGHT)["slices"]
+    assert slices.passed
+    assert slices.details["too_few"] == {"locale": 1}
+
+
+def test_cases_on_the_train_side_are_no_slice():
+    seen = [replace(told_apart(n), split="train", case="regression") for n in range(40)]
+    assert outcomes([*HOLDOUT, *seen], wrong_on(*range(20)), RIGHT)["slices"].value is None
 
 
 def test_without_holdout_there_is_no_judgement():
@@ -188,7 +227,7 @@ def test_a_run_keeps_what_the_gates_said_and_names_the_challenger(shop):
     run = shop.train()
     names = list(run.gate_results.order_by("pk").values_list("name", flat=True))
     assert names[0] == "holdout"
-    assert len(names) == 5
+    assert len(names) == 6
     alias = ModelAlias.objects.get()
     assert (alias.name, alias.model_version) == ("challenger", run.model_version)
 

@@ -11,7 +11,6 @@ from django.db import connection
 from django.utils import timezone
 
 from config import storage
-from config.errors import FileDamaged
 from feedback.models import Task
 from tests.training.builders import Product
 from training import datasets, leases, runs, tasks
@@ -188,24 +187,6 @@ def test_what_an_overtaken_worker_trained_is_dropped(shop):
     assert not ModelVersion.objects.exists()
     assert tasks.execute(overtaken) is False
     assert Run.objects.get().status == "running"
-
-
-def test_a_damaged_artefact_is_a_clear_error(shop):
-    digest = shop.model().weights_hash
-    path = storage._path(digest)
-    path.write_bytes(path.read_bytes()[:-1] + b"x")
-    with pytest.raises(FileDamaged, match="changed on disk"):
-        storage.get(digest)
-    path.unlink()
-    with pytest.raises(FileDamaged, match="No file"):
-        storage.get(digest)
-
-
-def test_storing_again_mends_a_damaged_artefact():
-    digest = storage.put(b"weights")
-    storage._path(digest).write_bytes(b"rubbish")
-    assert storage.put(b"weights") == digest
-    assert storage.get(digest) == b"weights"
 
 
 def set_retrain(product, **fields):

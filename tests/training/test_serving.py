@@ -1,11 +1,11 @@
 """Answers from the served model."""
 
 import threading
+from pathlib import Path
 
 import pytest
 from django.db import connection
 
-from config import storage
 from config.errors import FileDamaged, Malformed
 from feedback.models import Inference
 from privacy import consent
@@ -111,8 +111,10 @@ def test_a_refusal_stores_nothing(shop):
     assert not Inference.objects.exists()
 
 
-def test_a_damaged_artefact_is_a_clear_error(shop):
-    storage._path(shop.task.model_versions.get().weights_hash).write_bytes(b"rubbish")
+def test_a_damaged_artefact_is_a_clear_error(shop, settings):
+    digest = shop.task.model_versions.get().weights_hash
+    place = Path(settings.STORAGE_URL) / "artifacts" / digest[:2] / digest
+    place.write_bytes(b"rubbish")
     serving._classifier.cache_clear()
     with pytest.raises(FileDamaged):
         ask(shop)

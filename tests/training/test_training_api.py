@@ -75,7 +75,9 @@ def test_a_dataset_is_made_once(product, api):
     [
         {"name": "a b"},
         {"task": "unknown"},
-        {"purpose": "eval"},
+        {"purpose": "test"},
+        {"settings": {"holdout_from": "2026-01-01"}},
+        {"settings": {"shortest": -1}},
         {"settings": {"sources": ["rumour"]}},
         {"settings": {"signals": ["shrug"]}},
         {"settings": {"unknown": 1}},
@@ -143,7 +145,9 @@ def test_two_versions_are_compared(product, api):
     product.correct(f"{TEXT} more")
     product.version()
     path = "datasets/mood-train/versions/2/diff/"
-    assert api.get(f"{path}?against=1") == {"added": 1, "removed": 0}
+    found = api.get(f"{path}?against=1")
+    assert (found["added"], found["removed"]) == (1, 0)
+    assert found["rows"]["added"] == [{"input": f"{TEXT} more", "output": "pos"}]
     for wrong in ("", "x", "-1", "1.0", "٣", "9" * 5_000):
         assert api.get(f"{path}?against={wrong}", 400)["code"] == "api.malformed"
     assert api.get(f"{path}?against=3", 404)["code"] == "api.not_found"

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 BAR_CHARACTERS = 40
+LISTED = 5  # of values in a list; --json has them all
 
 
 def bar(ratio: float) -> None:
@@ -43,5 +44,6 @@ def _item(item: dict[str, Any], indent: str) -> Iterator[str]:
 
 def _short(value: Any) -> str:
     if isinstance(value, list):
-        value = ", ".join(map(str, value))
+        more = f" and {len(value) - LISTED} more" if len(value) > LISTED else ""
+        value = ", ".join(map(str, value[:LISTED])) + more
     return "-" if value in (None, "", {}) else str(value)

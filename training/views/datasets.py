@@ -15,16 +15,16 @@ from config.api import BATCH_BYTES, Page, malformed, read
 from config.errors import NotFound
 from config.json import loads_items
 from config.schema import File, documented
-from feedback.imports import import_examples
+from feedback.imports import Item, import_examples
 from feedback.serializers import Slug
 from feedback.views.reading import feedback_of
 from feedback.views.tasks import named_task
 from privacy.access import KeyRequest
 from privacy.models import Project
-from training import datasets, lineage
-from training.errors import DatasetExists, FormatUnsuitable
+from training import datasets, exports, lineage, provenance
+from training.errors import DatasetExists
 from training.formats import FORMATS
-from training.models import Dataset, DatasetVersion
+from training.models import Dataset, DatasetVersion, LeftOut
 from training.serializers import (
     DatasetBody,
     DiffQuery,
@@ -34,6 +34,7 @@ from training.serializers import (
     left_out_document,
     version_document,
 )
+from training.views.models import LineageQuery
 
 
 class DatasetsView(APIView):
@@ -98,21 +99,11 @@ class ExportView(APIView):
     )
     def get(self, request: KeyRequest, name: Slug, number: int) -> StreamingHttpResponse:
         version = version_of(request, name, number)
-        datasets.require_ready(version)
-        chosen = FORMATS.get(request.query_params.get("format", "jsonl"))
-        if chosen is None:
-            raise FormatUnsuitable(f"One of: {', '.join(FORMATS)}.")
-        rows = (_export_row(row) for row in datasets.rows(version))
-        response = StreamingHttpResponse(chosen.write(rows), content_type=chosen.content_type)
-        filename = f"{version.name}-v{version.version}{chosen.suffix}"
-        response["Content-Disposition"] = f'attachment; filename="{filename}"'
+        asked = read(request.query_params.dict(), ExportQuery)
+        file = exports.export(version, asked.format, split=asked.split)
+        response = StreamingHttpResponse(file.pieces, content_type=file.content_type)
+        response["Content-Disposition"] = f'attachment; filename="{file.name}"'
         return response
-
-
-def _export_row(row: datasets.Row) -> dict[str, object]:
-    """Return what an export tells of a row: its content and its kind, never a person."""
-    fields = ("input", "output", "weight", "split", "case", "source", "signal")
-    return {name: getattr(row, name) for name in fields}
 
 
 class LeftOutPage(Page):
@@ -129,15 +120,18 @@ class LeftOutPage(Page):
 
 
 class LeftOutView(APIView):
-    """The train rows that a version left out for being like a row of its holdout."""
+    """What a version might have taken and did not."""
 
     @documented(
-        answer="What was left out, each with the nearest example of the holdout.",
+        answer="What was left out and why; the row of the holdout that it is like, if it is that.",
         query=LeftOutQuery,
     )
     def get(self, request: KeyRequest, name: Slug, number: int) -> Response:
-        read(request.query_params.dict(), LeftOutQuery)
-        rows = version_of(request, name, number).left_out.select_related("example__feedback")
+        asked = read(request.query_params.dict(), LeftOutQuery)
+        version = version_of(request, name, number)
+        rows = LeftOut.objects.of_version(version).select_related("example__feedback")
+        if asked.reason is not None:
+            rows = rows.filter(reason=asked.reason)
         page = LeftOutPage()
         found = page.paginate_queryset(rows, request) or []
         return page.get_paginated_response([left_out_document(row) for row in found])
@@ -148,19 +142,31 @@ class DiffView(APIView):
     def get(self, request: KeyRequest, name: Slug, number: int) -> Response:
         against = int(read(request.query_params.dict(), DiffQuery).against)
         version, other = version_of(request, name, number), version_of(request, name, against)
+        datasets.require_ready(version)
+        datasets.require_ready(other)
         return Response(datasets.diff(version, other))
 
 
 class VersionLineageView(APIView):
-    @documented(answer="Where the version came from and where it went.")
+    @documented(answer="Where the version came from and where it went.", query=LineageQuery)
     def get(self, request: KeyRequest, name: Slug, number: int) -> Response:
-        return Response(lineage.of_version(version_of(request, name, number)))
+        asked = read(request.query_params.dict(), LineageQuery)
+        document = lineage.of_version(version_of(request, name, number))
+        return Response(provenance.of_version(document) if asked.format == "prov" else document)
 
 
 class FeedbackLineageView(APIView):
-    @documented(answer="What became of the feedback.")
+    @documented(
+        answer="What became of the feedback; `became` says it to its contributor.",
+        query=LineageQuery,
+    )
     def get(self, request: KeyRequest, feedback_id: UUID) -> Response:
-        return Response(lineage.of_feedback(feedback_of(request, feedback_id)))
+        asked = read(request.query_params.dict(), LineageQuery)
+        document = lineage.of_feedback(feedback_of(request, feedback_id))
+        if asked.format == "prov":
+            hide = lineage.pseudonym_of(document["project"])
+            return Response(provenance.of_feedback(document, hide))
+        return Response(document)
 
 
 class ExamplesView(APIView):
@@ -173,5 +179,5 @@ class ExamplesView(APIView):
     def post(self, request: KeyRequest) -> Response:
         body = read(request.data, ExamplesBody)
         task = named_task(request, body.task)
-        pairs = [(item.input, item.output) for item in body.items]
-        return Response({"created": import_examples(task, pairs, split=body.split)}, 201)
+        items = (Item(**msgspec.structs.asdict(item)) for item in body.items)
+        return Response({"created": import_examples(task, items, split=body.split)}, 201)

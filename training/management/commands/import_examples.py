@@ -1,49 +1,50 @@
 """Import starting data that did not come from feedback."""
 
 import csv
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from config import json
-from config.errors import EmendError
+from config.errors import EmendError, Malformed
 from feedback.imports import import_examples
+from training import importers
 from training.management import choose
 
-FORMATS = [".jsonl", ".tsv", ".csv", ".parquet"]
-
-
-class Dump(csv.excel_tab):
-    """Tabs between columns, and quotes that are part of the text."""
-
-    quoting = csv.QUOTE_NONE
+LISTED_ITEMS = 20
 
 
 class Command(BaseCommand):
     help = __doc__ or ""
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("file", type=Path, metavar="FILE", help=" ".join(FORMATS))
+        parser.add_argument(
+            "file", type=Path, metavar="FILE", help="or a folder or .tar.gz of LabelMe's files"
+        )
         parser.add_argument("--task", required=True, metavar="SLUG")
-        parser.add_argument("--input", required=True, metavar="COL")
-        parser.add_argument("--output", required=True, metavar="COL")
+        for name in importers.Columns._fields:
+            parser.add_argument(
+                f"--{name}", default=name, metavar="COL", help=f"default: {name}; of tables"
+            )
         parser.add_argument(
             "--split",
             choices=["train", "holdout"],
-            help="default: by the input, one in five held out",
+            help="of rows that say none; default: by the input, one in five held out",
         )
+        parser.add_argument(
+            "--format", choices=importers.READERS, help="default: by the name, or the content"
+        )
+        parser.add_argument("--skip-bad", action="store_true", help="leave out bad rows, list them")
         choose.add_project(parser)
 
     def handle(self, **options: Any) -> None:
         path: Path = options["file"]
         task = choose.task(options["task"], options["project"])
+        columns = importers.Columns(options["input"], options["output"])
+        refused: list[Malformed] | None = [] if options["skip_bad"] else None
         try:
-            columns = (options["input"], options["output"])
-            rows = [_pair(number, row, columns) for number, row in enumerate(read_rows(path))]
-            count = import_examples(task, rows, split=options["split"])
+            items = importers.read(path, name=options["format"], columns=columns)
+            count = import_examples(task, items, split=options["split"], refused=refused)
         except KeyError as error:
             raise CommandError(f"{path} has no column {error}.") from error
         except (OSError, ValueError, csv.Error) as error:
@@ -51,37 +52,7 @@ class Command(BaseCommand):
         except EmendError as error:
             raise CommandError(f"{path}: {error.detail} Nothing was imported.") from error
         self.stdout.write(f"Imported {count} examples into {task}.")
-
-
-def _pair(number: int, row: dict[str, Any], columns: tuple[str, str]) -> tuple[Any, Any]:
-    """Return a row's input and output; raises ValueError for what no request could send."""
-    input_, output = (row[column] for column in columns)
-    try:
-        json.loads(json.dumps([input_, output]))
-    except json.Malformed as error:
-        message = f"item {number}: {error.detail}"
-        raise ValueError(message) from error
-    return input_, output
-
-
-def read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the file's rows by column name; quotes are literal in .tsv, as dumps write them."""
-    suffix = path.suffix.lower()
-    if suffix not in FORMATS:
-        raise CommandError(f"{path} is none of {' '.join(FORMATS)}.")
-    if suffix == ".parquet":
-        for batch in pq.ParquetFile(path).iter_batches():
-            yield from batch.to_pylist()
-        return
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        if suffix == ".jsonl":
-            yield from (_object(line) for line in file if line.strip())
-            return
-        yield from csv.DictReader(file, dialect=Dump if suffix == ".tsv" else csv.excel)
-
-
-def _object(line: str) -> dict[str, Any]:
-    row = json.loads(line.encode())
-    if not isinstance(row, dict):
-        raise ValueError("each line is one JSON object")
-    return row
+        if refused:
+            self.stdout.write(f"Left out {len(refused)} bad ones:")
+            for problem in refused[:LISTED_ITEMS]:
+                self.stdout.write(f"  {problem.detail}")

@@ -1,6 +1,6 @@
 """Build a dataset version or a model again from the record, and compare; nothing is stored.
 
-Exit status: 0 the hash is the same, 1 it is not.
+Exit status: 0 the hash is the same, 3 an erasure has changed it since, 1 otherwise.
 """
 
 from typing import Any
@@ -29,6 +29,11 @@ class Command(BaseCommand):
             if options["kind"] == "dataset":
                 version = choose.dataset_version(*named)
                 recorded, again = version.content_hash, datasets.rebuild(version)
+                if again == version.current_hash != recorded:
+                    said = "An erasure took rows out of it since: what is left has this hash."
+                    raise CommandError(
+                        f"recorded {recorded}\nrebuilt  {again}\n{said}", returncode=3
+                    )
             else:
                 model = choose.model_version(*named)
                 recorded, again = model.weights_hash, runs.rebuild(model)

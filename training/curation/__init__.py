@@ -1,0 +1,80 @@
+"""Which examples a version takes, and why the others were left out."""
+
+import hashlib
+from itertools import chain
+
+import msgspec
+from django.db import connection
+
+from feedback.models import Task
+from training.curation import content
+from training.curation.alike import SPLITS, Sides
+from training.curation.content import Content, Pictures
+from training.curation.deciding import GONE, decide
+from training.curation.settings import DatasetSettings
+from training.models import Dataset, Reason
+from training.purposes import PURPOSES, Purpose
+
+__all__ = ["GONE", "DatasetSettings", "Sides", "choose", "decide", "rules_of", "settings_of"]
+RULES = 1  # raised when what is decided here or hashed changes: versions are then built whole
+_JUDGED = """
+    DROP TABLE IF EXISTS judged;
+    CREATE TEMPORARY TABLE judged (
+        example_id bigint PRIMARY KEY, split text, reason text, row_hash bytea,
+        holdout_example_id bigint, similarity float8
+    ) ON COMMIT DROP"""
+_COPY = "COPY judged (example_id, split, reason, row_hash) FROM STDIN"
+
+
+def settings_of(dataset: Dataset) -> DatasetSettings:
+    return msgspec.convert(dataset.settings, DatasetSettings)
+
+
+def rules_of(dataset: Dataset) -> str:
+    """Return a digest of what decides besides rows: a version may only build on its like."""
+    task = dataset.task
+    rules = (
+        *(RULES, dataset.purpose, settings_of(dataset), task.project.consent_default),
+        *(sorted(task.labels) if task.kind.has_label_output else [], task.silence_weight > 0),
+    )
+    return hashlib.sha256(msgspec.json.encode(rules, order="sorted")).hexdigest()
+
+
+def choose(dataset: Dataset, sides: Sides, *, since: int | None) -> None:
+    """Fill the temporary tables `decided` and `judged` with all of the task, or what changed.
+
+    `judged` says of each example that rows would let in its hash, or why it stays out: the holdout
+    wins, an input that any of its rows has, or nearly has, is never trained on.
+    """
+    purpose, settings = PURPOSES[dataset.purpose], settings_of(dataset)
+    decide(dataset, settings, since=since)
+    with connection.cursor() as cursor:
+        cursor.execute(_JUDGED)
+    rows = {
+        split: (_judge(dataset.task, purpose, settings, part) for part in content.of_decided(split))
+        for split in SPLITS
+    }
+    if purpose.is_split:
+        sides.add(rows, is_whole=since is None)
+    else:
+        for _ in chain.from_iterable(rows.values()):
+            pass  # judged as they are read
+
+
+def _judge(
+    task: Task, purpose: Purpose, settings: DatasetSettings, rows: list[Content]
+) -> list[Content]:
+    """Write rows to `judged`, and return those that are fit."""
+    pictures = Pictures(task, rows)
+    fit = []
+    with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+        for row in rows:
+            reason = ""
+            if purpose.is_split and content.is_short(task.kind, row, settings.shortest):
+                reason = Reason.TOO_SHORT
+            elif purpose.has_rejected and pictures.is_near_identical(row):
+                reason = Reason.NEAR_IDENTICAL
+            else:
+                fit.append(row)
+            copy.write_row((row.id, row.split, reason, None if reason else content.hash_of(row)))
+    return fit

@@ -1,0 +1,144 @@
+"""Keep train rows away from rows of the holdout that they are like, by files beside the database.
+
+The files hold hashes of what was ever a member, may hold more than is there now, and are made again
+where they are missing: only the database says what counts.
+"""
+
+import logging
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import count
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from django.conf import settings
+from django.db import connection
+
+from training.curation import content
+from training.curation.content import Content, Pictures
+from training.models import Dataset, Reason
+from training.near import Match, NearIndex, Signed, TooAlike, find, sign
+
+logger = logging.getLogger(__name__)
+SPLITS = ("holdout", "train")
+PASSES = 2  # over what changed, for one version
+_COUNTS = """
+    SELECT asked.id FROM unnest(%(ids)s::bigint[]) AS asked(id) WHERE EXISTS (
+        SELECT 1 FROM judged AS j
+        WHERE j.example_id = asked.id AND j.split = %(split)s AND j.reason = ''
+    ) OR EXISTS (
+        SELECT 1 FROM training_membership AS m WHERE m.dataset_id = %(dataset)s
+        AND m.example_id = asked.id AND m.until_version IS NULL AND m.split = %(split)s
+        AND NOT EXISTS (SELECT 1 FROM decided AS d WHERE d.id = m.example_id)
+    )"""
+_FOUND = """
+    WITH found AS (
+        SELECT * FROM unnest(%(rows)s::bigint[], %(others)s::bigint[], %(similar)s::float8[],
+            %(reasons)s::text[]) AS f(example_id, holdout_example_id, similarity, reason)
+    ), late AS (
+        INSERT INTO decided (id, split, kind, reason) SELECT f.example_id, 'train', '', ''
+        FROM found AS f WHERE NOT EXISTS (SELECT 1 FROM decided AS d WHERE d.id = f.example_id)
+    )
+    INSERT INTO judged (example_id, split, reason, holdout_example_id, similarity)
+    SELECT example_id, 'train', reason, holdout_example_id, similarity FROM found
+    ON CONFLICT (example_id) DO UPDATE SET reason = excluded.reason,
+        holdout_example_id = excluded.holdout_example_id, similarity = excluded.similarity"""
+
+
+class Sides:
+    """The two sides of a dataset while one version of it is built, in one pass or more."""
+
+    def __init__(self, dataset: Dataset, *, version: int, parent: int | None) -> None:
+        """Continue from the parent's files; without a parent they are begun anew."""
+        self._dataset = dataset
+        self._task = dataset.task
+        self._folder = _folder(dataset)
+        self._steps = count(version * PASSES)
+        if parent is None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        self._indexes = {split: NearIndex(self._folder / split) for split in SPLITS}
+        if parent is not None and min(i.covered for i in self._indexes.values()) < parent * PASSES:
+            self._fill_again(parent)
+
+    def _fill_again(self, parent: int) -> None:
+        for split, index in self._indexes.items():
+            parts = content.of_members(self._dataset, parent, split)
+            index.add(parent * PASSES, map(self._sign, parts))
+
+    def add(self, rows: Mapping[str, Iterable[list[Content]]], *, is_whole: bool) -> None:
+        """Take rows of both sides, of the holdout first, and mark in `judged` those to leave out.
+
+        Each row of the train side is that is like one of the holdout; where these are not all of
+        the task's rows, members that are like a new one of the holdout are too.
+        """
+        step = next(self._steps)
+        new: dict[str, list[Signed]] = {split: [] for split in SPLITS}
+        for split in SPLITS:
+            signed = map(self._sign, rows[split])
+            self._indexes[split].add(step, signed if is_whole else _kept(signed, new[split]))
+        if is_whole:
+            self._find(self._indexes["train"], "holdout", "row")
+            return
+        self._find(Signed.joined(new["train"]), "holdout", "row")
+        self._find(Signed.joined(new["holdout"]), "train", "other")
+
+    def _sign(self, rows: list[Content]) -> Signed:
+        pictures = Pictures(self._task, rows)
+        return sign(
+            [row.id for row in rows],
+            [row.input_hash for row in rows],
+            [content.near_text(self._task.kind, row.input, row.output) for row in rows],
+            [pictures.of(row.output) for row in rows],
+        )
+
+    def _find(self, rows: Signed | NearIndex, split: str, settle: Literal["row", "other"]) -> None:
+        def read(ids: Iterable[int]) -> dict[int, str]:
+            return content.near_texts(self._task, ids)
+
+        def counts(ids: Any) -> Any:
+            if isinstance(rows, NearIndex):  # both sides are of this very build
+                return np.ones(len(ids), bool)
+            return self._counting(ids, split)
+
+        ways = {"read_mine": read, "read_others": read, "counts": counts}
+        found: list[Match] = []
+        try:
+            for match in find(rows, self._indexes[split], settle=settle, **ways):
+                found.append(match)  # what came before a refusal stands
+        except TooAlike:
+            logger.warning("dataset.too_alike dataset=%s", self._dataset.name)
+        is_turned = settle == "other"
+        self._write([m._replace(row=m.other, other=m.row) if is_turned else m for m in found])
+
+    def _counting(self, ids: Any, split: str) -> Any:
+        asked = {"ids": np.unique(ids).tolist(), "split": split, "dataset": self._dataset.pk}
+        with connection.cursor() as cursor:
+            cursor.execute(_COUNTS, asked)
+            return np.isin(ids, np.array([pk for (pk,) in cursor.fetchall()], dtype=np.int64))
+
+    def _write(self, found: list[Match]) -> None:
+        columns: dict[str, list[Any]] = {
+            "rows": [match.row for match in found],
+            "others": [match.other for match in found],
+            "similar": [match.similarity for match in found],
+            "reasons": [
+                Reason.IN_HOLDOUT if match.is_same else Reason.NEAR_HOLDOUT for match in found
+            ],
+        }
+        with connection.cursor() as cursor:
+            cursor.execute(_FOUND, columns)
+
+
+def _kept(parts: Iterable[Signed], kept: list[Signed]) -> Iterator[Signed]:
+    for part in parts:
+        kept.append(part)
+        yield part
+
+
+def _folder(dataset: Dataset) -> Path:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT system_identifier FROM pg_control_system()")
+        (cluster,) = cursor.fetchone()
+    name = f"{cluster}-{dataset.pk}-{dataset.created_at.timestamp():.0f}"
+    return Path(settings.DATA_DIR) / "near" / name

@@ -1,0 +1,130 @@
+"""Which examples a dataset takes, and why not: one statement, for all of a task or what changed.
+
+Whatever may change an answer notes its transaction in `touched`; see docs/decisions/0008.
+"""
+
+from django.db import connection
+
+from feedback.signals import EXPLICIT, IMPLICIT
+from training.curation.permission import WORD, refuses
+from training.curation.settings import DatasetSettings
+from training.models import Dataset
+from training.purposes import PURPOSES, Purpose
+
+GONE = "gone"  # replaced, or never meant for the purpose: not worth a word
+# Answers about which anything changed, then all examples that hang on one of them, then all that
+# were left out for being like one of these.
+_CANDIDATE = """
+    answer AS (
+        SELECT inference_id FROM feedback
+        WHERE task_id = %(task)s AND touched >= %(since)s
+        UNION SELECT f.inference_id FROM feedback_review AS r
+        JOIN feedback AS f ON f.number = r.feedback_id
+        WHERE f.task_id = %(task)s AND r.touched >= %(since)s
+        UNION SELECT i.number FROM word
+        JOIN feedback_inference AS i ON i.task_id = %(task)s AND i.user_id = word.user_id
+        WHERE word.touched >= %(since)s
+        UNION SELECT f.inference_id FROM word
+        JOIN feedback AS f ON f.project_id = %(project)s AND f.user_id = word.user_id
+        WHERE f.task_id = %(task)s AND word.touched >= %(since)s
+        UNION SELECT f.inference_id FROM feedback_contributor AS c
+        JOIN feedback AS f ON f.project_id = %(project)s AND f.user_id = c.user_id
+        WHERE c.task_id = %(task)s AND f.task_id = %(task)s AND c.touched >= %(since)s
+    ), direct AS (
+        SELECT id FROM feedback_example WHERE task_id = %(task)s AND touched >= %(since)s
+        UNION SELECT e.id FROM answer JOIN feedback AS f USING (inference_id)
+        JOIN feedback_example AS e ON e.feedback_id = f.number
+        UNION SELECT e.id FROM answer JOIN feedback_example AS e USING (inference_id)
+    ), candidate AS MATERIALIZED (
+        SELECT id FROM direct
+        UNION SELECT l.example_id FROM direct AS d
+        JOIN training_leftout AS l ON l.holdout_example_id = d.id
+        WHERE l.dataset_id = %(dataset)s AND l.until_version IS NULL
+        UNION SELECT example_id FROM training_leftout
+        WHERE dataset_id = %(dataset)s AND until_version IS NULL
+        AND reason IN ('in_holdout', 'near_holdout') AND holdout_example_id IS NULL
+    )"""
+
+
+def _is_bare_vote(row: str, review: str) -> str:
+    """Tell whether all that a down-vote waits for is to learn what would have been right."""
+    return f"""
+        ({row}.status = 'flagged' AND {row}.signal = 'down' AND {row}.corrected IS NULL
+        AND {row}.flags = ARRAY['feedback.no_fix']::varchar[] AND {review}.id IS NULL)"""
+
+
+# What is not verified replaces nothing: anybody could have sent it in that person's name.
+_OUTDONE = f"""
+    EXISTS (
+        SELECT 1 FROM feedback AS g LEFT JOIN feedback_review AS q ON q.feedback_id = g.number
+        WHERE g.inference_id = f.inference_id AND g.user_id = f.user_id AND g.number <> f.number
+        AND g.signal = ANY(%(explicit)s::text[]) AND (g.is_verified OR q.decision = 'accept')
+        AND (g.status = 'processed' OR {_is_bare_vote("g", "q")})
+        AND (g.number > f.number OR e.signal = ANY(%(implicit)s::text[]))
+    )"""  # noqa: S608
+
+
+def _decide(purpose: Purpose, which: str) -> str:
+    return f"""
+        SELECT e.id, at.split, {purpose.kind}::text AS kind, CASE
+            WHEN e.superseded_at IS NOT NULL OR NOT ({purpose.takes}) THEN '{GONE}'
+            WHEN e.source = 'silence' AND (NOT %(is_silence_on)s OR EXISTS (
+                SELECT 1 FROM feedback AS g WHERE g.inference_id = e.inference_id)
+            ) THEN '{GONE}'
+            WHEN {refuses("f.user_id")} OR {refuses("i.user_id")} THEN 'consent_withdrawn'
+            WHEN f.status <> 'processed' AND NOT {_is_bare_vote("f", "r")} THEN 'undecided'
+            WHEN r.decision IS DISTINCT FROM 'accept' AND NOT f.is_verified THEN 'unverified'
+            WHEN r.decision IS DISTINCT FROM 'accept' AND EXISTS (
+                SELECT 1 FROM feedback_contributor AS c WHERE c.task_id = e.task_id
+                AND c.user_id = f.user_id AND c.standing = 'quarantined') THEN 'quarantined'
+            WHEN {_OUTDONE} THEN 'outdone'
+            WHEN %(has_labels)s AND e.output #>> '{{}}' <> ALL(%(labels)s::text[]) THEN 'label_gone'
+            WHEN e.source = 'silence' AND at.split = 'holdout' THEN 'silent_holdout'
+            WHEN at.split = 'train' AND (
+                (e.source <> ALL(%(sources)s::text[]) AND cardinality(%(sources)s::text[]) > 0)
+                OR (e.signal <> ALL(%(signals)s::text[]) AND cardinality(%(signals)s::text[]) > 0
+                    AND e.source IN ('feedback', 'audit'))) THEN 'not_in_dataset'
+            ELSE '' END AS reason
+        FROM feedback_example AS e
+        LEFT JOIN feedback AS f ON f.number = e.feedback_id
+        LEFT JOIN feedback_review AS r ON r.feedback_id = e.feedback_id
+        LEFT JOIN feedback_inference AS i ON i.number = coalesce(f.inference_id, e.inference_id)
+        CROSS JOIN LATERAL (SELECT CASE
+            WHEN %(holdout_from)s::timestamptz IS NULL THEN e.split
+            WHEN coalesce(f.created_at, i.created_at, e.created_at) >= %(holdout_from)s
+            THEN 'holdout' ELSE 'train' END AS split) AS at
+        WHERE {which}"""  # noqa: S608
+
+
+def decide(dataset: Dataset, settings: DatasetSettings, *, since: int | None) -> None:
+    """Fill the temporary table `decided` (id, split, kind, reason; "" is none) in one snapshot.
+
+    With all of the task's examples, or with those that may be decided otherwise since the
+    transaction `since`. Call inside a transaction.
+    """
+    task, purpose = dataset.task, PURPOSES[dataset.purpose]
+    if since is None:
+        rows = f"WITH {WORD} {_decide(purpose, 'e.task_id = %(task)s')}"
+    else:
+        # OFFSET 0 keeps PostgreSQL from reading whole tables for a few candidates.
+        each = f"LATERAL ({_decide(purpose, 'e.id = candidate.id')} OFFSET 0) AS d"
+        rows = f"WITH {WORD}, {_CANDIDATE} SELECT d.* FROM candidate, {each}"  # noqa: S608
+    parameters = {
+        "project": task.project_id,
+        "task": task.pk,
+        "dataset": dataset.pk,
+        "since": since,
+        "said_by": None,
+        "explicit": EXPLICIT,
+        "implicit": IMPLICIT,
+        "is_silence_on": task.silence_weight > 0,
+        "has_labels": task.kind.has_label_output,
+        "labels": task.labels,
+        "sources": settings.sources,
+        "signals": settings.signals,
+        "holdout_from": settings.holdout_from,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE IF EXISTS decided")
+        cursor.execute(f"CREATE TEMPORARY TABLE decided ON COMMIT DROP AS {rows}", parameters)
+        cursor.execute("CREATE INDEX ON decided (id); ANALYZE decided")

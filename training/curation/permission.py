@@ -1,0 +1,61 @@
+"""Who does not permit training, asked in SQL: whoever wrote, or was shown, an example's content."""
+
+from datetime import datetime
+
+from django.db import connection
+
+from feedback.models import Task
+
+WORD = """
+    word AS MATERIALIZED (
+        SELECT s.user_id, c.is_granted, c.touched FROM privacy_consent AS c
+        JOIN privacy_datasubject AS s ON s.id = c.subject_id
+        WHERE s.project_id = %(project)s AND c.purpose = 'training'
+        AND c.decided_at <= coalesce(%(said_by)s, 'infinity'::timestamptz)
+    )"""
+
+
+def refuses(user: str) -> str:
+    """Return the condition that a person refuses: by word, or by none where that counts so."""
+    return f"""
+        ({user} IS NOT NULL AND CASE
+            WHEN (SELECT consent_default = 'granted' FROM privacy_project WHERE id = %(project)s)
+            THEN {user} IN (SELECT user_id FROM word WHERE NOT is_granted)
+            ELSE {user} NOT IN (SELECT user_id FROM word WHERE is_granted) END)"""  # noqa: S608
+
+
+# Where people must refuse by word they are few, and indexes lead from them to their examples.
+_FORBIDDEN = f"""
+    WITH {WORD}, person AS MATERIALIZED (
+        SELECT user_id FROM word WHERE NOT is_granted
+        UNION SELECT f.user_id FROM feedback AS f
+        WHERE %(is_withheld)s AND f.task_id = %(task)s AND {refuses("f.user_id")}
+        UNION SELECT i.user_id FROM feedback_inference AS i
+        WHERE %(is_withheld)s AND i.task_id = %(task)s AND {refuses("i.user_id")}
+    ), answer AS (
+        SELECT i.number FROM person JOIN feedback_inference AS i
+        ON i.task_id = %(task)s AND i.user_id = person.user_id
+    )
+    SELECT e.id FROM person
+    JOIN feedback AS f ON f.project_id = %(project)s AND f.user_id = person.user_id
+    JOIN feedback_example AS e ON e.feedback_id = f.number WHERE e.task_id = %(task)s
+    UNION SELECT e.id FROM answer JOIN feedback AS f ON f.inference_id = answer.number
+    JOIN feedback_example AS e ON e.feedback_id = f.number
+    UNION SELECT e.id FROM answer JOIN feedback_example AS e ON e.inference_id = answer.number
+"""  # noqa: S608
+
+
+def forbidden(task: Task, *, said_by: datetime | None = None) -> set[int]:
+    """Return the examples of a task that may not be trained on or exported as people say now.
+
+    `said_by` leaves out what they said since then.
+    """
+    parameters = {
+        "said_by": said_by,
+        "project": task.project_id,
+        "task": task.pk,
+        "is_withheld": task.project.consent_default == "withheld",
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_FORBIDDEN, parameters)
+        return {pk for (pk,) in cursor.fetchall()}

@@ -1,0 +1,169 @@
+"""Numbered, immutable, content-hashed versions of a dataset.
+
+Membership intervals are the only record of what is in a version; everything else here is
+derived from them and can be derived again (`rebuild`).
+"""
+
+import heapq
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Exists, F, Max, OuterRef
+from django.db.models.functions import Now
+
+from feedback.models import Example, Task
+from feedback.processing import add_silent_examples, add_undesired_examples
+from training import leases
+from training.curation import content, permission
+from training.datasets import building, shards
+from training.datasets.comparing import diff
+from training.datasets.shards import Row
+from training.errors import LeaseLost, VersionNotReady
+from training.models import Dataset, DatasetVersion, Membership
+from training.sethash import SetHash
+
+__all__ = ["Row", "diff"]
+logger = logging.getLogger(__name__)
+CHUNK_ROWS = 2_000
+
+
+def default_dataset(task: Task) -> Dataset:
+    """Return the dataset that the task's retrains use; makes it where there is none."""
+    name = f"{task.slug}-train"
+    if Dataset.objects.filter(project=task.project, name=name).exclude(task=task).exists():
+        name = f"{task.slug}-train-{task.pk}"  # somebody gave that name to another task's dataset
+    dataset, _ = Dataset.objects.get_or_create(
+        project=task.project, name=name, defaults={"task": task}
+    )
+    return dataset
+
+
+@transaction.atomic
+def request_version(dataset: Dataset) -> DatasetVersion:
+    """Take the next number; a worker builds the version."""
+    Dataset.objects.select_for_update().get(pk=dataset.pk)  # concurrent requests take turns
+    newest = dataset.versions.aggregate(newest=Max("version"))["newest"] or 0
+    return DatasetVersion.objects.create(dataset=dataset, name=dataset.name, version=newest + 1)
+
+
+def buildable() -> Any:
+    """Return versions to build: of each dataset the lowest number only, so they build in order."""
+    building = DatasetVersion.objects.filter(status="building")
+    earlier = building.filter(dataset=OuterRef("dataset"), version__lt=OuterRef("version"))
+    return building.filter(~Exists(earlier))
+
+
+def build_next() -> DatasetVersion | None:
+    """Claim and build one requested version; return it, or None if there is none."""
+    version = leases.claim(buildable())
+    if version is not None:
+        with suppress(LeaseLost):  # another worker goes on with it
+            build(version)
+    return version
+
+
+def build(version: DatasetVersion) -> DatasetVersion:
+    """Build a claimed version: all of it in one transaction, so that it is whole or not there."""
+    started = time.monotonic()
+    task = version.dataset.task
+    add_silent_examples(task)  # before: what this transaction writes the next version looks at
+    if version.dataset.purpose == "unpaired":
+        add_undesired_examples(task)
+    with transaction.atomic():
+        leases.require_held(version)  # the row's lock, held to the end, outlives the lease
+        building.fill(version)
+        version.build_seconds = round(time.monotonic() - started, 3)
+        version.move_to("ready")
+        version.lease_until = None
+        version.save()
+    logger.info("dataset.built name=%s version=%d", version.name, version.version)
+    return version
+
+
+def require_ready(version: DatasetVersion) -> None:
+    if version.status != "ready":
+        raise VersionNotReady(f"{version} is {version.status}.")
+
+
+def rows(
+    version: DatasetVersion,
+    *,
+    split: str | None = None,
+    source: Callable[[Dataset, int], Iterator[Row]] = shards.read,
+) -> Iterator[Row]:
+    """Yield the distinct rows of a version ordered by row hash, without people who opted out.
+
+    Raises FileDamaged for a shard that was changed; `shards.of_record` as source needs none.
+    """
+    require_ready(version)
+    never = permission.forbidden(version.dataset.task)
+    gone = _gone(version)
+    earlier = version.dataset.versions.filter(status="ready", version__lte=version.version)
+
+    def left_of(number: int) -> Iterator[Row]:
+        out = never | gone.get(number, set())
+        return (row for row in source(version.dataset, number) if row.example_id not in out)
+
+    numbers = earlier.order_by("version").values_list("version", flat=True)
+    last = ""
+    for row in heapq.merge(*map(left_of, numbers)):
+        if row.row_hash != last and split in (None, row.split):
+            yield row
+        last = row.row_hash
+
+
+def _gone(version: DatasetVersion) -> dict[int, set[int]]:
+    """Return the examples that later versions took out again, by the version that added them."""
+    ended = Membership.objects.filter(
+        dataset=version.dataset_id,
+        since_version__lte=version.version,
+        until_version__lte=version.version,
+    )
+    gone: dict[int, set[int]] = {}
+    for since, example in ended.values_list("since_version", "example").iterator(CHUNK_ROWS):
+        gone.setdefault(since, set()).add(example)
+    return gone
+
+
+def pinned_examples(task: Task) -> list[Example]:
+    """Return the cases that moderators pinned, whatever a dataset's settings leave out."""
+    pinned = Example.objects.filter(task=task, is_pinned=True, superseded_at=None).exclude(case="")
+    current = pinned.filter(feedback__status="processed").select_related("feedback")
+    never = permission.forbidden(task)
+    return [example for example in current.order_by("pk") if example.pk not in never]
+
+
+def people_behind(version: DatasetVersion) -> dict[str, set[str]]:
+    """Return by row hash the people who said so, of all twins; the nameless are one, "".
+
+    What a moderator audited is nobody's.
+    """
+    never = permission.forbidden(version.dataset.task)
+    said = Membership.objects.of_version(version).filter(split="train", example__source="feedback")
+    people: dict[str, set[str]] = {}
+    columns = said.values_list("example", "row_hash", "example__feedback__user_id")
+    for example, digest, user_id in columns.iterator(CHUNK_ROWS):
+        if example not in never:
+            people.setdefault(bytes(digest).hex(), set()).add(user_id or "")
+    return people
+
+
+def rebuild(version: DatasetVersion) -> str:
+    """Compute the version's hash again from the content that its memberships name."""
+    require_ready(version)
+    hashes: set[bytes] = set()
+    for members in content.of_members(version.dataset, version.version):
+        hashes.update(map(content.hash_of, members))
+    identity = SetHash()
+    identity.add(hashes)
+    return identity.hexdigest()
+
+
+def waiting_seconds() -> float | None:
+    """Return how long the oldest free request has waited; None if there is none."""
+    oldest = leases.free(buildable()).annotate(waited=Now() - F("created_at")).first()
+    return None if oldest is None else float(oldest.waited.total_seconds())

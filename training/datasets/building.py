@@ -1,0 +1,236 @@
+"""Fill a version with what its parent has and what changed since; the record is intervals."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.db import connection
+
+from feedback.models import Task
+from training import curation
+from training.models import Dataset, DatasetVersion
+from training.sethash import ROW_HASH_BYTES, SetHash
+
+LISTED_FEEDBACK = 1_000
+_NOW = """
+    SELECT statement_timestamp(), system_identifier,
+        pg_snapshot_xmin(pg_current_snapshot())::text::bigint FROM pg_control_system()"""
+# Transaction numbers of another database, which a dump brought along, say nothing here.
+_TOUCHED = ["feedback_example", "feedback", "feedback_review", "feedback_contributor"]
+_TOUCHED += ["privacy_consent"]
+_WHOLE = "true"
+_CHANGED = "t.example_id IN (SELECT id FROM decided)"
+# What a version had for a moment, while it was built, it never had.
+_CLOSE = """
+    WITH ended AS (
+        SELECT t.id, t.since_version FROM {table} AS t
+        WHERE t.dataset_id = %(dataset)s AND t.until_version IS NULL AND {which} AND NOT {holds}
+    ), never AS (
+        DELETE FROM {table} AS t USING ended
+        WHERE t.id = ended.id AND ended.since_version = %(version)s
+    )
+    UPDATE {table} AS t SET until_version = %(version)s FROM ended
+    WHERE t.id = ended.id AND ended.since_version < %(version)s"""
+_IS_MEMBER = """
+    EXISTS (SELECT 1 FROM judged AS j WHERE j.example_id = t.example_id AND j.reason = ''
+        AND j.row_hash = t.row_hash)"""
+_ADMIT = """
+    INSERT INTO training_membership (dataset_id, example_id, row_hash, split, since_version)
+    SELECT %(dataset)s, j.example_id, j.row_hash, j.split, %(version)s FROM judged AS j
+    WHERE j.reason = '' AND NOT EXISTS (
+        SELECT 1 FROM training_membership AS t WHERE t.dataset_id = %(dataset)s
+        AND t.example_id = j.example_id AND t.until_version IS NULL)
+    ORDER BY j.example_id + 0"""  # a sort, so all is looked up before the first row is written
+_LEFT_OUT = f"""
+    CREATE TEMPORARY TABLE refused ON COMMIT DROP AS
+    SELECT id AS example_id, reason, NULL::bigint AS holdout_example_id, NULL::float8 AS similarity
+    FROM decided WHERE reason NOT IN ('', '{curation.GONE}')
+    UNION ALL SELECT example_id, reason, holdout_example_id, similarity
+    FROM judged WHERE reason <> ''"""  # noqa: S608
+_IS_LEFT_OUT = """
+    EXISTS (SELECT 1 FROM refused AS r WHERE r.example_id = t.example_id AND r.reason = t.reason
+        AND r.holdout_example_id IS NOT DISTINCT FROM t.holdout_example_id)"""
+_LIST = """
+    INSERT INTO training_leftout
+        (dataset_id, example_id, reason, holdout_example_id, similarity, since_version)
+    SELECT %(dataset)s, r.example_id, r.reason, r.holdout_example_id, r.similarity, %(version)s
+    FROM refused AS r WHERE NOT EXISTS (
+        SELECT 1 FROM training_leftout AS t WHERE t.dataset_id = %(dataset)s
+        AND t.example_id = r.example_id AND t.until_version IS NULL)
+    ORDER BY r.example_id + 0"""
+
+# In some hundred lumps: to hand over a million rows one by one takes longer than to find them.
+_DISTINCT = """
+    SELECT split, label, count(*), string_agg(row_hash, '') FROM (
+        SELECT DISTINCT ON (t.row_hash) t.row_hash, t.split,
+            CASE WHEN %(has_labels)s THEN e.output #>> '{{}}' END AS label
+        FROM training_membership AS t JOIN feedback_example AS e ON e.id = t.example_id
+        WHERE t.dataset_id = %(dataset)s AND {changed} AND NOT EXISTS (
+            SELECT 1 FROM training_membership AS twin WHERE twin.dataset_id = t.dataset_id
+            AND twin.row_hash = t.row_hash AND {has_twin})
+    ) AS r GROUP BY split, label, get_byte(row_hash, 0)"""
+_ADDED = {
+    "changed": "t.since_version = %(version)s",
+    "has_twin": "twin.since_version < %(version)s "
+    "AND (twin.until_version IS NULL OR twin.until_version >= %(version)s)",
+}
+_REMOVED = {"changed": "t.until_version = %(version)s", "has_twin": "twin.until_version IS NULL"}
+_TALLY = """
+    SELECT {columns}, count(*) FILTER (WHERE t.since_version = %(version)s)
+        - count(*) FILTER (WHERE t.until_version = %(version)s)
+    FROM {rows} WHERE t.dataset_id = %(dataset)s
+    AND (t.since_version = %(version)s OR t.until_version = %(version)s) GROUP BY {columns}"""
+_EXAMPLES = """
+    training_membership AS t JOIN feedback_example AS e ON e.id = t.example_id
+    LEFT JOIN feedback AS f ON f.number = e.feedback_id"""
+_ADDED_FEEDBACK = f"""
+    SELECT DISTINCT f.number, f.id::text FROM {_EXAMPLES}
+    WHERE t.dataset_id = %(dataset)s AND t.since_version = %(version)s AND f.number IS NOT NULL
+    ORDER BY f.number LIMIT {LISTED_FEEDBACK}"""  # noqa: S608
+
+
+def fill(version: DatasetVersion) -> None:
+    """Decide what is in the version and note what identifies it; call in its transaction."""
+    dataset = Dataset.objects.select_related("task__project").get(pk=version.dataset_id)
+    parent = dataset.versions.filter(status="ready").order_by("-version").first()
+    version.parent = None if parent is None else parent.version
+    version.rules = curation.rules_of(dataset)
+    version.task_history_id = dataset.task.history.latest().pk
+    version.dataset_history_id = dataset.history.latest().pk
+    version.as_of, version.cluster, seen_to = _query(_NOW)[0]
+    _query("SET LOCAL work_mem = '128MB'")  # sorts and joins of a million rows stay in memory
+    if parent is not None and parent.cluster != version.cluster:
+        _forget_transactions()
+    is_alike = parent is not None and (parent.rules, parent.cluster) == (
+        version.rules,
+        version.cluster,
+    )
+    base, since = (parent.version, parent.seen_to) if parent and is_alike else (None, None)
+    sides = curation.Sides(dataset, version=version.version, parent=base)
+    _advance(version, dataset, sides, since=since)
+    # Who withdraws from now on waits until the version is there, and is not in the next; who did
+    # so while it was built is not in this one.
+    _query("LOCK TABLE privacy_consent IN SHARE MODE")
+    ((version.as_of, _, version.seen_to),) = _query(_NOW)
+    _advance(version, dataset, sides, since=seen_to)
+    _identify(version, parent, dataset.task)
+
+
+def _query(statement: str, parameters: Any = None) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return cursor.fetchall() if cursor.description else []
+
+
+def _forget_transactions() -> None:
+    for table in _TOUCHED:
+        _query(
+            f"UPDATE {table} SET touched = 0 "  # noqa: S608
+            "WHERE touched > pg_current_xact_id()::text::bigint"
+        )
+
+
+def _advance(
+    version: DatasetVersion, dataset: Dataset, sides: curation.Sides, *, since: int | None
+) -> None:
+    """Bring the record to what holds now, by all examples or by those of `since`."""
+    curation.choose(dataset, sides, since=since)
+    here = _here(version)
+    _query("ANALYZE judged")
+    which = _WHOLE if since is None else _CHANGED
+    _query("DROP TABLE IF EXISTS refused")
+    _query(_LEFT_OUT)
+    _query("CREATE INDEX ON refused (example_id); ANALYZE refused")
+    memberships = {"table": "training_membership", "which": which, "holds": _IS_MEMBER}
+    left_out = {"table": "training_leftout", "which": which, "holds": _IS_LEFT_OUT}
+    _query(_CLOSE.format(**memberships), here)
+    _query(_ADMIT, here)
+    _query(_CLOSE.format(**left_out), here)
+    _query(_LIST, here)
+    if since is None:
+        _query("ANALYZE training_membership, training_leftout")
+
+
+def _identify(version: DatasetVersion, parent: DatasetVersion | None, task: Task) -> None:
+    """Note the version's hash and counts: the parent's and what changed, never all again.
+
+    Exact twins count once, so a row is gone only when its last twin is.
+    """
+    known = {} if parent is None else parent.counts
+    splits: Counter[str] = Counter(known.get("splits"))
+    labels: Counter[str | None] = Counter(known.get("labels"))
+    identity = SetHash(bytes(parent.current_state) if parent else None)
+    changed: Counter[str] = Counter(added=0, removed=0)
+    for name, statement, step in (("added", _ADDED, 1), ("removed", _REMOVED, -1)):
+        for split, label, number, hashes in _distinct(version, task, statement):
+            changed[name] += number
+            (identity.add if step > 0 else identity.remove)(hashes)
+            splits[split] += step * number
+            labels[label] += step * number
+    del labels[None]
+    version.hash_state = version.current_state = identity.state
+    version.content_hash = version.current_hash = identity.hexdigest()
+    left_out: Counter[str] = Counter(known.get("left_out"))
+    for reason, number in _tally(version, "t.reason", "training_leftout AS t"):
+        left_out[reason] += number
+    sources = _note_sources(version, parent)
+    version.counts = {
+        "total": splits.total(),
+        **changed,
+        "splits": _positive(splits),
+        "labels": _positive(labels),
+        "sources": sources,
+        "left_out": _positive(left_out),
+    }
+
+
+def _distinct(
+    version: DatasetVersion, task: Task, which: dict[str, str]
+) -> Iterator[tuple[str, str | None, int, Iterator[bytes]]]:
+    """Yield split, label, number and hashes of rows that came or went with the version."""
+    if version.parent is None and which is _REMOVED:
+        return
+    clauses = which if version.parent is not None else which | {"has_twin": "false"}
+    parameters = _here(version) | {"has_labels": task.kind.has_label_output}
+    with connection.chunked_cursor() as cursor:
+        cursor.execute(_DISTINCT.format(**clauses), parameters)
+        for split, label, number, joined in cursor:
+            hashes = memoryview(joined)
+            starts = range(0, len(hashes), ROW_HASH_BYTES)
+            yield split, label, number, (bytes(hashes[n : n + ROW_HASH_BYTES]) for n in starts)
+
+
+def _here(version: DatasetVersion) -> dict[str, Any]:
+    return {"dataset": version.dataset_id, "version": version.version}
+
+
+def _tally(version: DatasetVersion, columns: str, rows: str) -> list[Any]:
+    """Count what came less what went, by columns."""
+    return _query(_TALLY.format(columns=columns, rows=rows), _here(version))
+
+
+def _positive(counts: Mapping[Any, int]) -> dict[str, int]:
+    return {name: counts[name] for name in sorted(counts) if counts[name] > 0}
+
+
+def _note_sources(version: DatasetVersion, parent: DatasetVersion | None) -> dict[str, int]:
+    """Say which feedback the version was made from; return how many examples by their source."""
+    said = {} if parent is None else parent.feedback_source
+    sources: Counter[str] = Counter({} if parent is None else parent.counts["sources"])
+    by_signal: Counter[str] = Counter(said.get("by_signal"))
+    by_source: Counter[str] = Counter(said.get("by_source"))
+    for source, signal, sender, number in _tally(
+        version, "e.source, e.signal, f.source", _EXAMPLES
+    ):
+        sources[source] += number
+        if sender is not None:
+            by_signal[signal] += number
+            by_source[sender] += number
+    version.feedback_source = {
+        "count": by_source.total(),
+        "by_signal": _positive(by_signal),
+        "by_source": _positive(by_source),
+        "added": [feedback_id for _, feedback_id in _query(_ADDED_FEEDBACK, _here(version))],
+        "lineage": f"/api/v1/datasets/{version.name}/versions/{version.version}/lineage/",
+    }
+    return _positive(sources)
