@@ -272,6 +272,18 @@ def test_files_of_what_is_alike_may_be_lost(product, settings, tmp_path, is_lost
     assert inputs(product.version()) == [f"{SENTENCE}!"]
 
 
+def test_two_machines_may_build_in_turn(product, settings, tmp_path):
+    own, other = settings.DATA_DIR, tmp_path
+    product.add((TRAIN, "neg"), split="train")
+    product.version()
+    settings.DATA_DIR = other
+    product.add((SENTENCE, "neg"), split="train")
+    product.version()
+    settings.DATA_DIR = own
+    product.add((f"{SENTENCE}!", "neg"), split="holdout")
+    assert inputs(product.version(), split="train") == [TRAIN]
+
+
 STOLEN = """
     INSERT INTO training_membership (dataset_id, example_id, row_hash, split, since_version)
     SELECT %s, id, 'x', 'train', 1 FROM feedback_example"""

@@ -40,7 +40,7 @@ def rules_of(dataset: Dataset) -> str:
     return hashlib.sha256(msgspec.json.encode(rules, order="sorted")).hexdigest()
 
 
-def choose(dataset: Dataset, sides: Sides, *, since: int | None) -> None:
+def choose(dataset: Dataset, sides: Sides | None, *, since: int | None) -> None:
     """Fill the temporary tables `decided` and `judged` with all of the task, or what changed.
 
     `judged` says of each example that rows would let in its hash, or why it stays out: the holdout
@@ -54,7 +54,7 @@ def choose(dataset: Dataset, sides: Sides, *, since: int | None) -> None:
         split: (_judge(dataset.task, purpose, settings, part) for part in content.of_decided(split))
         for split in SPLITS
     }
-    if purpose.is_split:
+    if sides is not None:
         sides.add(rows, is_whole=since is None)
     else:
         for _ in chain.from_iterable(rows.values()):

@@ -58,13 +58,15 @@ class Sides:
         if parent is None:
             shutil.rmtree(self._folder, ignore_errors=True)
         self._indexes = {split: NearIndex(self._folder / split) for split in SPLITS}
-        if parent is not None and min(i.covered for i in self._indexes.values()) < parent * PASSES:
-            self._fill_again(parent)
+        # Another machine may have built since, or files were lost.
+        covered = min((i.covered + 1) // PASSES - 1 for i in self._indexes.values())
+        if parent is not None and covered < parent:
+            self._catch_up(covered, parent)
 
-    def _fill_again(self, parent: int) -> None:
+    def _catch_up(self, covered: int, parent: int) -> None:
         for split, index in self._indexes.items():
-            parts = content.of_members(self._dataset, parent, split)
-            index.add(parent * PASSES, map(self._sign, parts))
+            parts = content.of_members(self._dataset, parent, split, after=covered)
+            index.add(parent * PASSES + PASSES - 1, map(self._sign, parts))
 
     def add(self, rows: Mapping[str, Iterable[list[Content]]], *, is_whole: bool) -> None:
         """Take rows of both sides, of the holdout first, and mark in `judged` those to leave out.

@@ -45,16 +45,21 @@ def of_decided(split: str) -> Iterator[list[Content]]:
     )
 
 
-def of_members(dataset: Dataset, version: int, split: str | None = None) -> Iterator[list[Content]]:
-    """Yield the content of all that a version has, exact twins too, in no order."""
+def of_members(
+    dataset: Dataset, version: int, split: str | None = None, *, after: int = 0
+) -> Iterator[list[Content]]:
+    """Yield the content of all that a version has, exact twins too, in no order.
+
+    `after` leaves out what an earlier version had already.
+    """
     kind = PURPOSES[dataset.purpose].kind
     yield from _read(
         f"""SELECT e.id, m.split, {kind}::text, {_COLUMNS} FROM training_membership AS m
         JOIN feedback_example AS e ON e.id = m.example_id
         WHERE m.dataset_id = %s AND m.since_version <= %s
         AND (m.until_version IS NULL OR m.until_version > %s)
-        AND m.split = coalesce(%s, m.split)""",  # noqa: S608
-        [dataset.pk, version, version, split],
+        AND m.split = coalesce(%s, m.split) AND m.since_version > %s""",  # noqa: S608
+        [dataset.pk, version, version, split, after],
     )
 
 

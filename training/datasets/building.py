@@ -9,6 +9,7 @@ from django.db import connection
 from feedback.models import Task
 from training import curation
 from training.models import Dataset, DatasetVersion
+from training.purposes import PURPOSES
 from training.sethash import ROW_HASH_BYTES, SetHash
 
 LISTED_FEEDBACK = 1_000
@@ -106,7 +107,9 @@ def fill(version: DatasetVersion) -> None:
         version.cluster,
     )
     base, since = (parent.version, parent.seen_to) if parent and is_alike else (None, None)
-    sides = curation.Sides(dataset, version=version.version, parent=base)
+    sides = None
+    if PURPOSES[dataset.purpose].is_split:
+        sides = curation.Sides(dataset, version=version.version, parent=base)
     _advance(version, dataset, sides, since=since)
     # Who withdraws from now on waits until the version is there, and is not in the next; who did
     # so while it was built is not in this one.
@@ -131,7 +134,7 @@ def _forget_transactions() -> None:
 
 
 def _advance(
-    version: DatasetVersion, dataset: Dataset, sides: curation.Sides, *, since: int | None
+    version: DatasetVersion, dataset: Dataset, sides: curation.Sides | None, *, since: int | None
 ) -> None:
     """Bring the record to what holds now, by all examples or by those of `since`."""
     curation.choose(dataset, sides, since=since)
