@@ -33,7 +33,7 @@ def measure(task: Task) -> None:
     figures = week.aggregate(users=Count("user_id", distinct=True))
     corrections = Feedback.objects.filter(
         project=task.project_id, task=task, status=Status.PROCESSED, edit_distance__isnull=False
-    ).order_by("-created_at")
+    ).order_by("-created_at", "-number")
     distances = corrections.values_list("edit_distance", flat=True)[:NEAREST_CORRECTIONS]
     Task.objects.filter(pk=task.pk).update(
         weekly_users=figures["users"],

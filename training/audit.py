@@ -68,7 +68,7 @@ def _findings(version: DatasetVersion, examples: Counter[str]) -> Iterator[Findi
     """Yield what is wrong, and count the members of each side on the way."""
     task, is_split = version.dataset.task, PURPOSES[version.dataset.purpose].is_split
     holdout = Holdout(task)
-    never = permission.forbidden(task, said_by=version.as_of)  # who said so since is not read
+    never = permission.forbidden(task, as_of=version.as_of)  # who said so since is not read
     hashes: set[bytes] = set()
     for split in ("holdout", "train"):
         for rows in content.of_members(version.dataset, version.version, split):

@@ -129,7 +129,7 @@ def _voices(version: DatasetVersion, place: dict[str, int]) -> list[Voice]:
     return [
         Voice(place[bytes(digest).hex()], source, feedback, user_id)
         for example, digest, source, feedback, user_id in columns.iterator(CHUNK_ROWS)
-        if example not in never
+        if example not in never and bytes(digest).hex() in place  # who permitted it just now is not
     ]
 
 

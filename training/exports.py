@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import connection
+
 from feedback import images
 from feedback.models import Image
 from training import datasets
 from training.errors import FormatUnsuitable
 from training.formats import COLUMNS, FORMATS, About, suitable
-from training.models import DatasetVersion, Membership
+from training.models import DatasetVersion
 
 _NAMES = {"chosen": "output", "original": "rejected"}  # what purposes call what rows hold
 
@@ -22,7 +24,7 @@ class Export:
 
 
 def export(version: DatasetVersion, name: str, *, split: str | None = None) -> Export:
-    """Write a version in a format; raises FormatUnsuitable, and FileDamaged while it is read.
+    """Write a version in a format; raises FormatUnsuitable and FileDamaged before it begins.
 
     `split` is train, holdout or all; by default all, or train where rows do not say their side.
     """
@@ -31,6 +33,7 @@ def export(version: DatasetVersion, name: str, *, split: str | None = None) -> E
     known = suitable(dataset.task.modality, dataset.purpose)
     if name not in known:
         raise FormatUnsuitable(f"One of: {', '.join(known)}.")
+    datasets.require_files(version)
     format_ = FORMATS[name]
     split = split or ("all" if format_.tells_splits else "train")
     pieces = format_.write(rows(version, split), _about(version))
@@ -47,17 +50,24 @@ def rows(version: DatasetVersion, split: str) -> Iterator[dict[str, Any]]:
         yield {name: told[of] if of in told else getattr(row, of) for name, of in columns}
 
 
+# What was trained on is known by its content: a later twin of it was, too.
+_SEEN = """
+    SELECT e.id FROM training_membership AS t JOIN feedback_example AS e ON e.id = t.example_id
+    WHERE t.dataset_id = %(dataset)s AND t.since_version <= %(version)s AND EXISTS (
+        SELECT 1 FROM feedback_example AS taught
+        JOIN training_membership AS m ON m.example_id = taught.id AND m.split = 'train'
+        JOIN training_dataset AS d ON d.id = m.dataset_id AND d.purpose = 'train'
+        JOIN training_datasets AS v ON v.dataset_id = d.id AND v.version = m.since_version
+        WHERE taught.task_id = e.task_id AND taught.input_hash = e.input_hash
+        AND taught.output = e.output AND v.as_of <= %(as_of)s)"""
+
+
 def _seen(version: DatasetVersion) -> set[int]:
-    """Return the examples that a train dataset had on its train side when this was built."""
-    taught = Membership.objects.filter(
-        dataset__task=version.dataset.task_id, dataset__purpose="train", split="train"
-    )
-    examples = taught.values_list("example", "dataset", "since_version")
-    numbers = DatasetVersion.objects.filter(
-        dataset__task=version.dataset.task_id, dataset__purpose="train", as_of__lte=version.as_of
-    )
-    built = set(numbers.values_list("dataset", "version"))
-    return {example for example, *number in examples.iterator() if tuple(number) in built}
+    """Return the examples whose rows a train dataset taught from when this was built."""
+    asked = {"dataset": version.dataset_id, "version": version.version, "as_of": version.as_of}
+    with connection.cursor() as cursor:
+        cursor.execute(_SEEN, asked)
+        return {pk for (pk,) in cursor.fetchall()}
 
 
 def _about(version: DatasetVersion) -> About:

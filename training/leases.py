@@ -34,7 +34,8 @@ def claim(rows: QuerySet[Row]) -> Row | None:
         return None
     claimed = type(row)._default_manager.filter(pk=row.pk)
     if row.attempts >= MAX_ATTEMPTS:
-        claimed.update(status="failed", error=WorkerDied.code)
+        # Counted as a claim: whoever is at it still after all has lost it.
+        claimed.update(status="failed", error=WorkerDied.code, attempts=F("attempts") + 1)
         return None
     claimed.update(attempts=F("attempts") + 1, lease_until=Now() + timedelta(seconds=LEASE_SECONDS))
     row.refresh_from_db()

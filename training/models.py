@@ -92,6 +92,10 @@ class DatasetVersion(Leased):
     )
     counts = models.JSONField(default=dict)
     feedback_source = models.JSONField(default=dict)
+    is_compared = models.BooleanField(
+        default=True,
+        help_text="Nearly equal texts were kept apart; false where too many are alike for that.",
+    )
     as_of = models.DateTimeField(null=True)
     task_history_id = models.BigIntegerField(null=True)
     dataset_history_id = models.BigIntegerField(null=True)

@@ -98,6 +98,7 @@ def version_document(version: DatasetVersion) -> dict[str, Any]:
         "current_hash": version.current_hash,
         "erasures": [],
         "counts": version.counts,
+        "near_duplicates_compared": version.is_compared,
         "feedback_source": version.feedback_source,
         "created_at": version.created_at,
         "build_seconds": version.build_seconds,

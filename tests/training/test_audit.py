@@ -259,3 +259,11 @@ def test_who_opts_out_later_is_no_fault_of_a_version(product):
     version = product.version()
     consent.decide(project=product.project, user_id="ann", purpose="training", is_granted=False)
     assert kinds(version) == []
+
+
+def test_who_had_to_opt_in_later_is_no_fault_of_a_version(product):
+    product.correct(next(texts_of("train")))
+    version = product.version()
+    product.project.consent_default = "withheld"
+    product.project.save()
+    assert kinds(version) == []

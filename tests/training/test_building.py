@@ -12,9 +12,11 @@ from django.utils import timezone
 from feedback import review
 from feedback.models import Contributor, Example, Feedback
 from privacy import consent
-from tests.training.builders import Product, inputs, processed, shown_days_ago, texts_of
+from tests.training.builders import Product, built, inputs, processed, shown_days_ago, texts_of
 from training import datasets
-from training.models import Dataset, LeftOut, Membership
+from training.datasets import building
+from training.models import Dataset, DatasetVersion, LeftOut, Membership
+from training.near import question
 
 SENTENCE = "the waiter forgot our soup twice, and the bread was cold"
 TRAIN, OTHER, THIRD = islice(texts_of("train"), 3)
@@ -199,15 +201,16 @@ def test_who_withdraws_while_a_version_is_built_is_not_in_it(monkeypatch):
     product.correct(TRAIN)
     product.correct(OTHER, user="ben")
     consent.decide(project=product.project, user_id="ann", purpose="training", is_granted=True)
-    advance = datasets.building._advance
+    advance = building._advance
 
     def withdrawn_after(*args, since):
-        advance(*args, since=since)
+        has_changed = advance(*args, since=since)
         if since is None:
             with held_open(STATEMENTS["consent"]):
                 pass
+        return has_changed
 
-    monkeypatch.setattr(datasets.building, "_advance", withdrawn_after)
+    monkeypatch.setattr(building, "_advance", withdrawn_after)
     version = product.version()
     assert inputs(version) == [OTHER]
     assert version.counts["left_out"] == {"consent_withdrawn": 1}
@@ -282,6 +285,48 @@ def test_two_machines_may_build_in_turn(product, settings, tmp_path):
     settings.DATA_DIR = own
     product.add((f"{SENTENCE}!", "neg"), split="holdout")
     assert inputs(product.version(), split="train") == [TRAIN]
+
+
+def test_files_of_a_build_that_died_are_not_believed(product, settings, tmp_path):
+    own, other = settings.DATA_DIR, tmp_path
+    product.add((TRAIN, "neg"), split="train")
+    product.version()
+    requested = datasets.request_version(product.dataset)
+    with pytest.MonkeyPatch.context() as patch:  # this machine dies when its files are written
+        patch.setattr(building, "_identify", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            datasets.build_next()
+    settings.DATA_DIR = other
+    DatasetVersion.objects.update(lease_until=None)
+    product.add((SENTENCE, "neg"), split="train")
+    built(requested)
+    settings.DATA_DIR = own
+    product.add((f"{SENTENCE}!", "neg"), split="holdout")
+    assert inputs(product.version(), split="train") == [TRAIN]
+
+
+def test_too_many_alike_to_compare_is_said_of_a_version(product, monkeypatch):
+    product.add((SENTENCE, "neg"), split="holdout")
+    product.add((f"{SENTENCE} already", "neg"), (f"{SENTENCE}!", "neg"), split="train")
+    assert product.version().is_compared
+    monkeypatch.setattr(question, "CROWD_PAIRS", 0)
+    monkeypatch.setattr(question, "MOST_PAIRS", 0)
+    monkeypatch.setattr(question, "LEADING_ROWS", 0)
+    version = product.version(looked_at_again(product.dataset))
+    assert not version.is_compared
+    assert inputs(version, split="train") == [f"{SENTENCE} already"]
+    assert version.counts["left_out"] == {"near_holdout": 1}
+
+
+def test_counts_of_a_whole_build_are_of_what_is_there(product):
+    product.add((TRAIN, "neg"), (OTHER, "pos"))
+    product.version()
+    Example.objects.filter(input=TRAIN).delete()
+    product.task.labels = ["neg", "pos", "so-so"]
+    product.task.save()
+    version = product.version()
+    assert (version.counts["total"], version.counts["labels"]) == (1, {"pos": 1})
+    assert datasets.rebuild(version) == version.content_hash
 
 
 STOLEN = """

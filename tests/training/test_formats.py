@@ -37,7 +37,7 @@ SUITABLE = {
     ("image", "unpaired"): ALWAYS,
 }
 CASES = [(*key, name) for key, names in SUITABLE.items() for name in names]
-FORMULAS = ["=cmd|' /C calc'!A0", "'=x", "''-1", "+1", "-1", "@a", "\t=1", "\r"]
+FORMULAS = ["=cmd|' /C calc'!A0", "'=x", "''-1", "+1", "-1", "@a", "\t=1", "\r", "\n=1"]
 TEMPLATES = [
     *("{{7*7}}", "{% raw %}x{% endraw %}", "{# c #}", "{{{#}}}", "{", "{{", "{%", "#}", "}}"),
     *("file:///etc/passwd", "package:x:y", "{{input}}", "ends\n"),

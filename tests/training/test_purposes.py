@@ -77,6 +77,13 @@ def test_a_case_is_seen_where_its_example_was_trained_on(product):
     assert not any(row["is_seen"] for row in told(before))
 
 
+def test_a_case_that_says_what_was_trained_on_is_seen(product):
+    product.version()
+    product.correct(TRAIN[3], user="ben")
+    rows = {row["input"]: row for row in told(built_for(product, "eval"))}
+    assert rows[TRAIN[3]]["is_seen"]
+
+
 def test_a_case_that_is_like_one_of_the_holdout_is_not_seen(product):
     product.add((LONG, "neg"), split="holdout")
     product.approve(f"{LONG} ", user="ben")

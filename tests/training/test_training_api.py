@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from pathlib import Path
 
 import pytest
 from django.test import Client
@@ -9,6 +10,7 @@ from django.test import Client
 from privacy.access import create_key
 from tests.training.builders import Product, texts_of
 from training import rollouts, tasks
+from training.models import Shard
 from training.rollouts import Plan
 
 pytestmark = pytest.mark.django_db
@@ -151,6 +153,15 @@ def test_two_versions_are_compared(product, api):
     for wrong in ("", "x", "-1", "1.0", "٣", "9" * 5_000):
         assert api.get(f"{path}?against={wrong}", 400)["code"] == "api.malformed"
     assert api.get(f"{path}?against=3", 404)["code"] == "api.not_found"
+
+
+def test_a_damaged_file_is_refused_before_anything_is_sent(product, api, settings):
+    product.add((TEXT, "pos"))
+    product.version()
+    path = "datasets/mood-train/versions/1/export/"
+    shard = Shard.objects.get().sha256
+    (Path(settings.STORAGE_URL) / "shards" / shard[:2] / shard).write_bytes(b"rubbish")
+    assert api.get(path, 500)["code"] == "api.file_damaged"
 
 
 def test_examples_are_imported(product, api):

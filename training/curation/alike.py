@@ -17,12 +17,13 @@ from django.db import connection
 
 from training.curation import content
 from training.curation.content import Content, Pictures
-from training.models import Dataset, Reason
+from training.models import Dataset, DatasetVersion, Reason
 from training.near import Match, NearIndex, Signed, TooAlike, find, sign
 
 logger = logging.getLogger(__name__)
 SPLITS = ("holdout", "train")
 PASSES = 2  # over what changed, for one version
+CLAIMS = 8  # more than ever try to build one
 _COUNTS = """
     SELECT asked.id FROM unnest(%(ids)s::bigint[]) AS asked(id) WHERE EXISTS (
         SELECT 1 FROM judged AS j
@@ -49,24 +50,39 @@ _FOUND = """
 class Sides:
     """The two sides of a dataset while one version of it is built, in one pass or more."""
 
-    def __init__(self, dataset: Dataset, *, version: int, parent: int | None) -> None:
-        """Continue from the parent's files; without a parent they are begun anew."""
+    def __init__(
+        self, dataset: Dataset, *, version: DatasetVersion, parent: DatasetVersion | None
+    ) -> None:
+        """Continue from the parent's files; without a parent they are begun anew.
+
+        `is_compared` becomes false where too many texts are alike to compare them all.
+        """
         self._dataset = dataset
         self._task = dataset.task
         self._folder = _folder(dataset)
-        self._steps = count(version * PASSES)
-        if parent is None:
+        self._steps = count(_first_step(version))
+        self.is_compared = True
+        covered = 0 if parent is None else self._covered(parent)
+        if not covered:
             shutil.rmtree(self._folder, ignore_errors=True)
         self._indexes = {split: NearIndex(self._folder / split) for split in SPLITS}
-        # Another machine may have built since, or files were lost.
-        covered = min((i.covered + 1) // PASSES - 1 for i in self._indexes.values())
-        if parent is not None and covered < parent:
+        if parent is not None and covered < parent.version:
             self._catch_up(covered, parent)
 
-    def _catch_up(self, covered: int, parent: int) -> None:
+    def _covered(self, parent: DatasetVersion) -> int:
+        """Return the version that the files are of, 0 where they are of none that was finished.
+
+        Another machine may have built since, or this one may have died over its own build.
+        """
+        steps = {NearIndex(self._folder / split).covered for split in SPLITS}
+        ready = self._dataset.versions.filter(status="ready", version__lte=parent.version)
+        known = {_last_step(v): v.version for v in ready.only("version", "attempts", "dataset")}
+        return known.get(steps.pop(), 0) if len(steps) == 1 else 0
+
+    def _catch_up(self, covered: int, parent: DatasetVersion) -> None:
         for split, index in self._indexes.items():
-            parts = content.of_members(self._dataset, parent, split, after=covered)
-            index.add(parent * PASSES + PASSES - 1, map(self._sign, parts))
+            parts = content.of_members(self._dataset, parent.version, split, after=covered)
+            index.add(_last_step(parent), map(self._sign, parts))
 
     def add(self, rows: Mapping[str, Iterable[list[Content]]], *, is_whole: bool) -> None:
         """Take rows of both sides, of the holdout first, and mark in `judged` those to leave out.
@@ -110,6 +126,7 @@ class Sides:
                 found.append(match)  # what came before a refusal stands
         except TooAlike:
             logger.warning("dataset.too_alike dataset=%s", self._dataset.name)
+            self.is_compared = False
         is_turned = settle == "other"
         self._write([m._replace(row=m.other, other=m.row) if is_turned else m for m in found])
 
@@ -130,6 +147,15 @@ class Sides:
         }
         with connection.cursor() as cursor:
             cursor.execute(_FOUND, columns)
+
+
+def _first_step(version: DatasetVersion) -> int:
+    """Return a number that no other attempt at any version has."""
+    return (version.version * CLAIMS + version.attempts) * PASSES
+
+
+def _last_step(version: DatasetVersion) -> int:
+    return _first_step(version) + PASSES - 1
 
 
 def _kept(parts: Iterable[Signed], kept: list[Signed]) -> Iterator[Signed]:

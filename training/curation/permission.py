@@ -5,13 +5,14 @@ from datetime import datetime
 from django.db import connection
 
 from feedback.models import Task
+from privacy.models import Project
 
 WORD = """
     word AS MATERIALIZED (
         SELECT s.user_id, c.is_granted, c.touched FROM privacy_consent AS c
         JOIN privacy_datasubject AS s ON s.id = c.subject_id
         WHERE s.project_id = %(project)s AND c.purpose = 'training'
-        AND c.decided_at <= coalesce(%(said_by)s, 'infinity'::timestamptz)
+        AND c.decided_at <= coalesce(%(as_of)s, 'infinity'::timestamptz)
     )"""
 
 
@@ -19,9 +20,8 @@ def refuses(user: str) -> str:
     """Return the condition that a person refuses: by word, or by none where that counts so."""
     return f"""
         ({user} IS NOT NULL AND CASE
-            WHEN (SELECT consent_default = 'granted' FROM privacy_project WHERE id = %(project)s)
-            THEN {user} IN (SELECT user_id FROM word WHERE NOT is_granted)
-            ELSE {user} NOT IN (SELECT user_id FROM word WHERE is_granted) END)"""  # noqa: S608
+            WHEN %(is_withheld)s THEN {user} NOT IN (SELECT user_id FROM word WHERE is_granted)
+            ELSE {user} IN (SELECT user_id FROM word WHERE NOT is_granted) END)"""  # noqa: S608
 
 
 # Where people must refuse by word they are few, and indexes lead from them to their examples.
@@ -45,16 +45,19 @@ _FORBIDDEN = f"""
 """  # noqa: S608
 
 
-def forbidden(task: Task, *, said_by: datetime | None = None) -> set[int]:
+def forbidden(task: Task, *, as_of: datetime | None = None) -> set[int]:
     """Return the examples of a task that may not be trained on or exported as people say now.
 
-    `said_by` leaves out what they said since then.
+    With `as_of` by what they had said then, and what counted then for who had said nothing.
     """
+    project = (
+        task.project if as_of is None else Project.history.as_of(as_of).get(pk=task.project_id)
+    )
     parameters = {
-        "said_by": said_by,
+        "as_of": as_of,
         "project": task.project_id,
         "task": task.pk,
-        "is_withheld": task.project.consent_default == "withheld",
+        "is_withheld": project.consent_default == "withheld",
     }
     with connection.cursor() as cursor:
         cursor.execute(_FORBIDDEN, parameters)

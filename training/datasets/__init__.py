@@ -15,6 +15,7 @@ from django.db import transaction
 from django.db.models import Exists, F, Max, OuterRef
 from django.db.models.functions import Now
 
+from config.errors import Unavailable
 from feedback.models import Example, Task
 from feedback.processing import add_silent_examples, add_undesired_examples
 from training import leases
@@ -70,9 +71,10 @@ def build(version: DatasetVersion) -> DatasetVersion:
     """Build a claimed version: all of it in one transaction, so that it is whole or not there."""
     started = time.monotonic()
     task = version.dataset.task
-    add_silent_examples(task)  # before: what this transaction writes the next version looks at
-    if version.dataset.purpose == "unpaired":
-        add_undesired_examples(task)
+    with leases.heartbeat(version):
+        add_silent_examples(task)  # before: what this transaction writes the next version looks at
+        if version.dataset.purpose == "unpaired":
+            add_undesired_examples(task)
     with transaction.atomic():
         leases.require_held(version)  # the row's lock, held to the end, outlives the lease
         building.fill(version)
@@ -81,6 +83,8 @@ def build(version: DatasetVersion) -> DatasetVersion:
         version.lease_until = None
         version.save()
     logger.info("dataset.built name=%s version=%d", version.name, version.version)
+    with suppress(Unavailable):  # whoever reads it first writes them then
+        shards.require(version.dataset, version.version)
     return version
 
 
@@ -102,18 +106,31 @@ def rows(
     require_ready(version)
     never = permission.forbidden(version.dataset.task)
     gone = _gone(version)
-    earlier = version.dataset.versions.filter(status="ready", version__lte=version.version)
 
     def left_of(number: int) -> Iterator[Row]:
         out = never | gone.get(number, set())
         return (row for row in source(version.dataset, number) if row.example_id not in out)
 
-    numbers = earlier.order_by("version").values_list("version", flat=True)
     last = ""
-    for row in heapq.merge(*map(left_of, numbers)):
+    for row in heapq.merge(*map(left_of, _numbers(version))):
         if row.row_hash != last and split in (None, row.split):
             yield row
         last = row.row_hash
+
+
+def _numbers(version: DatasetVersion) -> list[int]:
+    """Return the versions whose rows may be in it: its own and those before."""
+    ready = version.dataset.versions.filter(status="ready", version__lte=version.version)
+    return list(ready.order_by("version").values_list("version", flat=True))
+
+
+def require_files(version: DatasetVersion) -> None:
+    """Make the files that are missing and read all; raises FileDamaged where one was changed.
+
+    For who answers before all is read: what goes wrong later cannot be told any more.
+    """
+    for number in _numbers(version):
+        shards.require(version.dataset, number)
 
 
 def _gone(version: DatasetVersion) -> dict[int, set[int]]:

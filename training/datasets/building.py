@@ -76,11 +76,16 @@ _ADDED = {
     "AND (twin.until_version IS NULL OR twin.until_version >= %(version)s)",
 }
 _REMOVED = {"changed": "t.until_version = %(version)s", "has_twin": "twin.until_version IS NULL"}
+_THERE = {"changed": "t.until_version IS NULL", "has_twin": "false"}
 _TALLY = """
-    SELECT {columns}, count(*) FILTER (WHERE t.since_version = %(version)s)
-        - count(*) FILTER (WHERE t.until_version = %(version)s)
-    FROM {rows} WHERE t.dataset_id = %(dataset)s
-    AND (t.since_version = %(version)s OR t.until_version = %(version)s) GROUP BY {columns}"""
+    SELECT {columns}, {number} FROM {rows}
+    WHERE t.dataset_id = %(dataset)s AND {which} GROUP BY {columns}"""
+_BY_CHANGE = {
+    "number": "count(*) FILTER (WHERE t.since_version = %(version)s)"
+    " - count(*) FILTER (WHERE t.until_version = %(version)s)",
+    "which": "(t.since_version = %(version)s OR t.until_version = %(version)s)",
+}
+_OF_ALL = {"number": "count(*)", "which": "t.until_version IS NULL"}
 _EXAMPLES = """
     training_membership AS t JOIN feedback_example AS e ON e.id = t.example_id
     LEFT JOIN feedback AS f ON f.number = e.feedback_id"""
@@ -106,17 +111,21 @@ def fill(version: DatasetVersion) -> None:
         version.rules,
         version.cluster,
     )
-    base, since = (parent.version, parent.seen_to) if parent and is_alike else (None, None)
+    base = parent if is_alike else None
     sides = None
     if PURPOSES[dataset.purpose].is_split:
-        sides = curation.Sides(dataset, version=version.version, parent=base)
-    _advance(version, dataset, sides, since=since)
+        sides = curation.Sides(dataset, version=version, parent=base)
+    _advance(version, dataset, sides, since=None if base is None else base.seen_to)
+    _identify(version, parent, base, dataset.task)
     # Who withdraws from now on waits until the version is there, and is not in the next; who did
-    # so while it was built is not in this one.
+    # so while it was built is not in this one. What takes long is done before.
+    _query("SET CONSTRAINTS ALL IMMEDIATE")
     _query("LOCK TABLE privacy_consent IN SHARE MODE")
     ((version.as_of, _, version.seen_to),) = _query(_NOW)
-    _advance(version, dataset, sides, since=seen_to)
-    _identify(version, parent, dataset.task)
+    if _advance(version, dataset, sides, since=seen_to):
+        _identify(version, parent, base, dataset.task)
+    was_compared = base is None or base.is_compared
+    version.is_compared = was_compared and (sides is None or sides.is_compared)
 
 
 def _query(statement: str, parameters: Any = None) -> list[Any]:
@@ -135,8 +144,8 @@ def _forget_transactions() -> None:
 
 def _advance(
     version: DatasetVersion, dataset: Dataset, sides: curation.Sides | None, *, since: int | None
-) -> None:
-    """Bring the record to what holds now, by all examples or by those of `since`."""
+) -> bool:
+    """Bring the record to what holds now, by all examples or by those of `since`, if any."""
     curation.choose(dataset, sides, since=since)
     here = _here(version)
     _query("ANALYZE judged")
@@ -152,21 +161,22 @@ def _advance(
     _query(_LIST, here)
     if since is None:
         _query("ANALYZE training_membership, training_leftout")
+    return bool(_query("SELECT 1 FROM decided LIMIT 1"))
 
 
-def _identify(version: DatasetVersion, parent: DatasetVersion | None, task: Task) -> None:
-    """Note the version's hash and counts: the parent's and what changed, never all again.
+def _identify(
+    version: DatasetVersion, parent: DatasetVersion | None, base: DatasetVersion | None, task: Task
+) -> None:
+    """Note the version's hash and counts: those of `base` and what changed, or of all rows.
 
     Exact twins count once, so a row is gone only when its last twin is.
     """
-    known = {} if parent is None else parent.counts
+    known = {} if base is None else base.counts
     splits: Counter[str] = Counter(known.get("splits"))
     labels: Counter[str | None] = Counter(known.get("labels"))
-    identity = SetHash(bytes(parent.current_state) if parent else None)
-    changed: Counter[str] = Counter(added=0, removed=0)
-    for name, statement, step in (("added", _ADDED, 1), ("removed", _REMOVED, -1)):
-        for split, label, number, hashes in _distinct(version, task, statement):
-            changed[name] += number
+    identity = SetHash(None if base is None else bytes(base.current_state))
+    for which, step in ((_THERE, 1),) if base is None else ((_ADDED, 1), (_REMOVED, -1)):
+        for split, label, number, hashes in _distinct(version, task, which):
             (identity.add if step > 0 else identity.remove)(hashes)
             splits[split] += step * number
             labels[label] += step * number
@@ -174,15 +184,21 @@ def _identify(version: DatasetVersion, parent: DatasetVersion | None, task: Task
     version.hash_state = version.current_state = identity.state
     version.content_hash = version.current_hash = identity.hexdigest()
     left_out: Counter[str] = Counter(known.get("left_out"))
-    for reason, number in _tally(version, "t.reason", "training_leftout AS t"):
+    for reason, number in _tally(version, base, "t.reason", "training_leftout AS t"):
         left_out[reason] += number
-    sources = _note_sources(version, parent)
+    added, removed = splits.total(), 0
+    if parent is not None:
+        added, removed = (
+            sum(number for _, _, number, _ in _distinct(version, task, which))
+            for which in (_ADDED, _REMOVED)
+        )
     version.counts = {
         "total": splits.total(),
-        **changed,
+        "added": added,
+        "removed": removed,
         "splits": _positive(splits),
         "labels": _positive(labels),
-        "sources": sources,
+        "sources": _note_sources(version, base),
         "left_out": _positive(left_out),
     }
 
@@ -191,12 +207,9 @@ def _distinct(
     version: DatasetVersion, task: Task, which: dict[str, str]
 ) -> Iterator[tuple[str, str | None, int, Iterator[bytes]]]:
     """Yield split, label, number and hashes of rows that came or went with the version."""
-    if version.parent is None and which is _REMOVED:
-        return
-    clauses = which if version.parent is not None else which | {"has_twin": "false"}
     parameters = _here(version) | {"has_labels": task.kind.has_label_output}
     with connection.chunked_cursor() as cursor:
-        cursor.execute(_DISTINCT.format(**clauses), parameters)
+        cursor.execute(_DISTINCT.format(**which), parameters)
         for split, label, number, joined in cursor:
             hashes = memoryview(joined)
             starts = range(0, len(hashes), ROW_HASH_BYTES)
@@ -207,23 +220,26 @@ def _here(version: DatasetVersion) -> dict[str, Any]:
     return {"dataset": version.dataset_id, "version": version.version}
 
 
-def _tally(version: DatasetVersion, columns: str, rows: str) -> list[Any]:
-    """Count what came less what went, by columns."""
-    return _query(_TALLY.format(columns=columns, rows=rows), _here(version))
+def _tally(
+    version: DatasetVersion, base: DatasetVersion | None, columns: str, rows: str
+) -> list[Any]:
+    """Count by columns what came less what went since `base`, or all there is."""
+    clauses = _OF_ALL if base is None else _BY_CHANGE
+    return _query(_TALLY.format(columns=columns, rows=rows, **clauses), _here(version))
 
 
 def _positive(counts: Mapping[Any, int]) -> dict[str, int]:
     return {name: counts[name] for name in sorted(counts) if counts[name] > 0}
 
 
-def _note_sources(version: DatasetVersion, parent: DatasetVersion | None) -> dict[str, int]:
+def _note_sources(version: DatasetVersion, base: DatasetVersion | None) -> dict[str, int]:
     """Say which feedback the version was made from; return how many examples by their source."""
-    said = {} if parent is None else parent.feedback_source
-    sources: Counter[str] = Counter({} if parent is None else parent.counts["sources"])
+    said = {} if base is None else base.feedback_source
+    sources: Counter[str] = Counter({} if base is None else base.counts["sources"])
     by_signal: Counter[str] = Counter(said.get("by_signal"))
     by_source: Counter[str] = Counter(said.get("by_source"))
     for source, signal, sender, number in _tally(
-        version, "e.source, e.signal, f.source", _EXAMPLES
+        version, base, "e.source, e.signal, f.source", _EXAMPLES
     ):
         sources[source] += number
         if sender is not None:

@@ -14,14 +14,15 @@ from typing import Any
 from training.formats.base import CONTENT, About, Row
 from training.formats.flat import columns_of, flat_groups
 
-FORMULA = re.compile(r"'*[=+\-@\t\r]")
+FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
 
 
 def write(rows: Iterable[Row], about: About) -> Iterator[bytes]:
     """Yield the file; booleans are `true` and `false`, and null is empty."""
     names = columns_of(about.purpose)
     text = io.StringIO(newline="")
-    writer = csv.writer(text)
+    # All words are quoted: another separator than ours would make cells of their parts.
+    writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow(names)
     for group in flat_groups(rows):
         writer.writerows([_cell(name, row[name]) for name in names] for row in group)

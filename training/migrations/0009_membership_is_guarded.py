@@ -15,7 +15,7 @@ REFUSE = """
             LEFT JOIN feedback AS f ON f.number = e.feedback_id
             LEFT JOIN feedback_inference AS i
                 ON i.number = coalesce(f.inference_id, e.inference_id)
-            WHERE e.source <> 'import'
+            WHERE e.feedback_id IS NOT NULL OR e.inference_id IS NOT NULL
         ), word AS (
             SELECT s.project_id, s.user_id, c.is_granted FROM privacy_consent AS c
             JOIN privacy_datasubject AS s ON s.id = c.subject_id WHERE c.purpose = 'training'
