@@ -15,7 +15,7 @@ from feedback.normalise import normalise
 from privacy.models import Scope
 from training import bias, datasets, gates, runs, slices
 from training.bias import ALPHA, Sample, Share, Slice, Topics
-from training.curation.permission import WORD, refuses
+from training.curation.permission import WORD, parameters, refuses
 from training.models import DatasetVersion, Run
 from training.statistics import Interval, wilson
 from training.trainers import TRAINERS
@@ -99,13 +99,7 @@ def _read(version: DatasetVersion) -> Reading:
 
 
 def _served(task: Task) -> Served:
-    asked: dict[str, int | str | None] = {
-        "said_by": None,
-        "task": task.pk,
-        "project": task.project_id,
-        "days": DAYS,
-        "manage": str(Scope.MANAGE),
-    }
+    asked = parameters(task) | {"days": DAYS, "manage": str(Scope.MANAGE)}
     decode = msgspec.json.decode
     with connection.cursor() as cursor:
         cursor.execute(_COUNT, asked)

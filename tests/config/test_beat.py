@@ -10,6 +10,7 @@ from config.celery import BEAT_SCHEDULE, app, lock_key
 from feedback.models import Feedback
 from tests.processes import Processes, wait_until
 from tests.product import Product
+from training import orphans
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -120,5 +121,5 @@ def test_every_schedule_names_a_task_that_can_be_asked(shop):
     app.loader.import_default_modules()
     for entry in BEAT_SCHEDULE.values():
         task = app.tasks[entry["task"]]
-        assert task.waiting() is None
+        assert task.waiting() == (0.0 if task.name == orphans.TASK else None)  # never done yet
         task.run()

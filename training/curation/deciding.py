@@ -6,7 +6,7 @@ Whatever may change an answer notes its transaction in `touched`; see docs/decis
 from django.db import connection
 
 from feedback.signals import EXPLICIT, IMPLICIT
-from training.curation.permission import WORD, refuses
+from training.curation.permission import WORD, parameters, refuses
 from training.curation.settings import DatasetSettings
 from training.models import Dataset
 from training.purposes import PURPOSES, Purpose
@@ -109,13 +109,9 @@ def decide(dataset: Dataset, settings: DatasetSettings, *, since: int | None) ->
         # OFFSET 0 keeps PostgreSQL from reading whole tables for a few candidates.
         each = f"LATERAL ({_decide(purpose, 'e.id = candidate.id')} OFFSET 0) AS d"
         rows = f"WITH {WORD}, {_CANDIDATE} SELECT d.* FROM candidate, {each}"  # noqa: S608
-    parameters = {
-        "project": task.project_id,
-        "task": task.pk,
+    asked = parameters(task) | {
         "dataset": dataset.pk,
         "since": since,
-        "as_of": None,
-        "is_withheld": task.project.consent_default == "withheld",
         "explicit": EXPLICIT,
         "implicit": IMPLICIT,
         "is_silence_on": task.silence_weight > 0,
@@ -127,5 +123,5 @@ def decide(dataset: Dataset, settings: DatasetSettings, *, since: int | None) ->
     }
     with connection.cursor() as cursor:
         cursor.execute("DROP TABLE IF EXISTS decided")
-        cursor.execute(f"CREATE TEMPORARY TABLE decided ON COMMIT DROP AS {rows}", parameters)
+        cursor.execute(f"CREATE TEMPORARY TABLE decided ON COMMIT DROP AS {rows}", asked)
         cursor.execute("CREATE INDEX ON decided (id); ANALYZE decided")

@@ -1,6 +1,7 @@
 """Who does not permit training, asked in SQL: whoever wrote, or was shown, an example's content."""
 
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 
@@ -45,20 +46,20 @@ _FORBIDDEN = f"""
 """  # noqa: S608
 
 
+def parameters(task: Task, *, as_of: datetime | None = None) -> dict[str, Any]:
+    """Return what WORD and `refuses` need to ask, by what people say now or said then."""
+    project = task.project
+    if as_of is not None:
+        project = Project.history.as_of(as_of).get(pk=task.project_id)
+    is_withheld = project.consent_default == "withheld"
+    return {"project": project.pk, "task": task.pk, "as_of": as_of, "is_withheld": is_withheld}
+
+
 def forbidden(task: Task, *, as_of: datetime | None = None) -> set[int]:
     """Return the examples of a task that may not be trained on or exported as people say now.
 
     With `as_of` by what they had said then, and what counted then for who had said nothing.
     """
-    project = (
-        task.project if as_of is None else Project.history.as_of(as_of).get(pk=task.project_id)
-    )
-    parameters = {
-        "as_of": as_of,
-        "project": task.project_id,
-        "task": task.pk,
-        "is_withheld": project.consent_default == "withheld",
-    }
     with connection.cursor() as cursor:
-        cursor.execute(_FORBIDDEN, parameters)
+        cursor.execute(_FORBIDDEN, parameters(task, as_of=as_of))
         return {pk for (pk,) in cursor.fetchall()}
