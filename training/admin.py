@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 
 from privacy.admin import ReadOnlyAdmin, age
 from training import balance, crediting, drawing, lineage
@@ -19,6 +19,7 @@ from training.models import (
     Dataset,
     DatasetVersion,
     GateResult,
+    LeftOut,
     ModelAlias,
     ModelVersion,
     Rollout,
@@ -63,11 +64,10 @@ class DatasetVersionAdmin(ReadOnlyAdmin):
     search_fields = ["name", "content_hash__startswith"]
     ordering = ["-created_at"]
     fields = [
-        *("dataset", "version", "parent", "status", "content_hash", "current_hash", "counts"),
-        *("feedback_source", "as_of", "build_seconds", "error", "created_at", "way"),
-        "balance_page",
+        *("dataset", "version", "parent", "status", "content_hash", "current_hash", "numbers"),
+        *("as_of", "build_seconds", "is_compared", "error", "created_at", "way", "balance_page"),
     ]
-    readonly_fields = ["way", "balance_page"]
+    readonly_fields = ["numbers", "way", "balance_page"]
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.balance_view)
@@ -95,6 +95,12 @@ class DatasetVersionAdmin(ReadOnlyAdmin):
     def way(self, version: DatasetVersion) -> str:
         return drawing.picture(lineage.of_version(version, has_keys=True))
 
+    @admin.display(description="Counts")
+    def numbers(self, version: DatasetVersion) -> str:
+        said = {k: v for k, v in version.feedback_source.items() if k.startswith("by_")}
+        told = ((k.replace("_", " "), _told(v)) for k, v in (version.counts | said).items())
+        return format_html_join("", "<div>{}: {}</div>", told)
+
     @admin.display(description="Examples")
     def total(self, version: DatasetVersion) -> str:
         return f"{version.counts.get('total', 0):,}"
@@ -110,6 +116,32 @@ class DatasetVersionAdmin(ReadOnlyAdmin):
     @admin.display(description="Content hash")
     def digest(self, version: DatasetVersion) -> str:
         return version.content_hash[:12] or "being built"
+
+
+def _told(count: int | dict[str, int]) -> str:
+    if isinstance(count, int):
+        return f"{count:,}"
+    return ", ".join(f"{name} {number:,}" for name, number in sorted(count.items())) or "none"
+
+
+@admin.register(LeftOut)
+class LeftOutAdmin(ReadOnlyAdmin):
+    """What versions might have taken and did not."""
+
+    list_display = ["example_id", "dataset", "reason", "feedback", "since_version", "until_version"]
+    list_display_links = None
+    list_filter = ["reason", "dataset"]
+    list_select_related = ["dataset", "example__feedback"]
+    ordering = ["-pk"]
+    show_full_result_count = False
+
+    @admin.display(description="Feedback")
+    def feedback(self, row: LeftOut) -> str:
+        feedback = row.example.feedback
+        if feedback is None:
+            return "none"
+        url = reverse("admin:feedback_feedback_change", args=[feedback.pk])
+        return format_html('<a href="{}">{}</a>', url, feedback.uuid)
 
 
 @admin.register(Run)
