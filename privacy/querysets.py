@@ -28,10 +28,13 @@ class IdentitySecretQuerySet(models.QuerySet[Any]):
 
 
 class DataSubjectQuerySet(models.QuerySet[Any]):
-    def withdrawn(self, purpose: str) -> "DataSubjectQuerySet":
-        """Return people whose data may not be used for `purpose`, by word or by default."""
-        said = Q(consents__purpose=purpose)
-        silent_and_withheld = Q(project__consent_default="withheld") & ~Q(
-            pk__in=self.model.objects.filter(said, consents__is_granted=True).values("pk")
-        )
-        return self.filter((said & Q(consents__is_granted=False)) | silent_and_withheld).distinct()
+    def withdrawn(self, *purposes: str) -> "DataSubjectQuerySet":
+        """Return people whose data may not be used for one of these, by word or by default."""
+        found = Q()
+        for purpose in purposes:
+            said = Q(consents__purpose=purpose)
+            silent_and_withheld = Q(project__consent_default="withheld") & ~Q(
+                pk__in=self.model.objects.filter(said, consents__is_granted=True).values("pk")
+            )
+            found |= (said & Q(consents__is_granted=False)) | silent_and_withheld
+        return self.filter(found).distinct()

@@ -128,8 +128,7 @@ def _shown(task: Task) -> list[Shown]:
         "limit": MOST_EXPOSURES,
     }
     people = DataSubject.objects.filter(project=task.project_id)
-    left = set(people.withdrawn(Purpose.COLLECTION).values_list("user_id", flat=True))
-    left |= set(people.withdrawn(Purpose.TRAINING).values_list("user_id", flat=True))
+    left = set(people.withdrawn(*Purpose).values_list("user_id", flat=True))
     return [row for row in fetch(_SHOWN, parameters, list[Shown]) if row.user_id not in left]
 
 

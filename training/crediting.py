@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from django.db import transaction
-from django.db.models import F, QuerySet
-from django.db.models.functions import Now
+from django.db.models import QuerySet
 from scipy.sparse import csr_array
 
 from config.errors import EmendError
@@ -44,9 +43,7 @@ def queued() -> QuerySet[ModelCredit]:
 
 
 def waiting_seconds() -> float | None:
-    """Return how long the oldest free request has waited; None if there is none."""
-    oldest = leases.free(queued()).annotate(waited=Now() - F("created_at")).first()
-    return None if oldest is None else float(oldest.waited.total_seconds())
+    return leases.waiting_seconds(queued())
 
 
 def credit_next() -> ModelCredit | None:
@@ -226,7 +223,5 @@ def _nameable(task: Task, rows: Iterable[Feedback]) -> dict[int, str | None]:
     """Return whose feedback it is, by its number, of those who have withdrawn no consent."""
     people = {row.pk: row.user_id for row in rows}
     subjects = DataSubject.objects.filter(project=task.project_id, user_id__in=people.values())
-    left = set()
-    for purpose in Purpose:
-        left |= set(subjects.withdrawn(purpose).values_list("user_id", flat=True))
+    left = set(subjects.withdrawn(*Purpose).values_list("user_id", flat=True))
     return {pk: user_id for pk, user_id in people.items() if user_id not in left}

@@ -26,6 +26,13 @@ def free(rows: QuerySet[Row]) -> QuerySet[Row]:
     return rows.filter(Q(lease_until=None) | Q(lease_until__lt=Now())).order_by("created_at", "pk")
 
 
+def waiting_seconds(rows: QuerySet[Row]) -> float | None:
+    """Return how long the oldest free row has waited; None if there is none."""
+    waits = free(rows).annotate(waited=Now() - F("created_at")).values_list("waited", flat=True)
+    longest = waits.first()
+    return None if longest is None else longest.total_seconds()
+
+
 @transaction.atomic
 def claim(rows: QuerySet[Row]) -> Row | None:
     """Take the first free row; one that killed its worker too often becomes failed."""

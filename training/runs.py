@@ -63,9 +63,7 @@ def executable() -> QuerySet[Run]:
 
 
 def waiting_seconds() -> float | None:
-    """Return how long the oldest free run has waited; None if there is none."""
-    oldest = leases.free(executable()).annotate(waited=Now() - F("created_at")).first()
-    return None if oldest is None else float(oldest.waited.total_seconds())
+    return leases.waiting_seconds(executable())
 
 
 def claim(runs: QuerySet[Run] | None = None) -> Run | None:

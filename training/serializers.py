@@ -80,6 +80,12 @@ class DiffQuery(Body, kw_only=True):
     against: Annotated[str, Meta(pattern=r"^[0-9]{1,9}(?!\n)$", description="The other version.")]
 
 
+class LineageQuery(Body, kw_only=True):
+    format: Annotated[
+        Literal["json", "prov"], Meta(description="Emend's own JSON, or W3C PROV-JSON.")
+    ] = "json"
+
+
 class RouteQuery(Body, kw_only=True):
     user_id: str | UnsetType = UNSET
 

@@ -1,47 +1,18 @@
 """The commands of training, as a person or a CI runs them."""
 
 import json
-from io import StringIO
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from django.core.management import CommandError, call_command
 from django.db import connection
 
 from feedback.models import Example
+from tests.commands import refused, run, succeed
 from tests.training.builders import BAD, GOOD, Product, sentences, side_of
 from training import datasets, rollouts
 from training.models import Dataset, DatasetVersion, ModelAlias, Rollout, Run
 
 KNOWN = [text for text in sentences(GOOD[:5]) if side_of(text) == "train"]
 KNOWN_BAD = [text for text in sentences(BAD[:5]) if side_of(text) == "train"]
-
-
-def run(*words):
-    """Run a command; return its exit status, standard output and what it refused with."""
-    printed, told = StringIO(), StringIO()
-    try:
-        call_command(*map(str, words), stdout=printed, stderr=told)
-    except CommandError as error:
-        return error.returncode, printed.getvalue(), str(error)
-    except SystemExit as ended:
-        return ended.code, printed.getvalue(), told.getvalue()
-    return 0, printed.getvalue(), told.getvalue()
-
-
-def succeed(*words):
-    status, printed, told = run(*words)
-    assert (status, told) == (0, ""), told
-    return printed
-
-
-def refused(*words, status=1):
-    """Return the sentence with which a command ends."""
-    ended, _, sentence = run(*words)
-    assert ended == status, sentence
-    assert "\n" not in sentence
-    return sentence
 
 
 @pytest.fixture
@@ -362,140 +333,3 @@ def test_rebuild_tells_a_changed_row(product, champion):
 def test_rebuild_of_a_version_that_is_not_ready_says_so(product):
     datasets.request_version(product.dataset)
     assert refused("rebuild", "dataset", "mood-train", 1) == "mood-train v1 is building."
-
-
-# --- import_examples ----------------------------------------------------------------------------
-
-ROWS = [{"Text": 'the "good" soup', "Mood": "pos"}, {"Text": "bad soup", "Mood": "neg"}]
-COLUMNS = ("--input", "Text", "--output", "Mood")
-
-
-def jsonl(path, rows):
-    write(path, rows)
-
-
-def tsv(path, rows):
-    lines = ["\t".join(rows[0])] + ["\t".join(row.values()) for row in rows]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8-sig")
-
-
-def csv(path, rows):
-    doubled = [[value.replace('"', '""') for value in row.values()] for row in rows]
-    lines = [",".join(rows[0])] + [",".join(f'"{value}"' for value in row) for row in doubled]
-    path.write_text("\r\n".join(lines) + "\r\n")
-
-
-def parquet(path, rows):
-    pq.write_table(pa.Table.from_pylist(rows), path)
-
-
-FORMATS = {"jsonl": jsonl, "tsv": tsv, "csv": csv, "parquet": parquet}
-
-
-@pytest.fixture
-def file(tmp_path):
-    """Return a maker of a file of starting data, in any format."""
-
-    def make(ending="jsonl", rows=ROWS):
-        path = tmp_path / f"rows.{ending}"
-        FORMATS[ending](path, rows)
-        return path
-
-    return make
-
-
-def imported():
-    return set(Example.objects.values_list("input", "output"))
-
-
-@pytest.mark.parametrize("ending", FORMATS)
-def test_every_format_is_read(product, file, ending):
-    printed = succeed("import_examples", file(ending), "--task", "mood", *COLUMNS)
-    assert printed == "Imported 2 examples into mood.\n"
-    assert imported() == {('the "good" soup', "pos"), ("bad soup", "neg")}
-    assert set(Example.objects.values_list("source", flat=True)) == {"import"}
-
-
-@pytest.mark.parametrize("split", ["train", "holdout"])
-def test_all_rows_go_to_the_split_that_is_named(product, file, split):
-    succeed("import_examples", file(), "--task", "mood", *COLUMNS, "--split", split)
-    assert set(Example.objects.values_list("split", flat=True)) == {split}
-
-
-def test_without_a_split_the_input_decides(product, file):
-    rows = [{"Text": f"soup {number}", "Mood": "pos"} for number in range(40)]
-    succeed("import_examples", file(rows=rows), "--task", "mood", *COLUMNS)
-    assert {text: side_of(text) for text in (row["Text"] for row in rows)} == dict(
-        Example.objects.values_list("input", "split")
-    )
-
-
-@pytest.mark.parametrize("ending", FORMATS)
-def test_a_missing_column_is_named(product, file, ending):
-    words = ("--task", "mood", "--input", "Text", "--output", "Label")
-    assert refused("import_examples", file(ending), *words).endswith("has no column 'Label'.")
-    assert imported() == set()
-
-
-@pytest.mark.django_db
-def test_an_import_into_an_unknown_task_is_refused(file):
-    sentence = refused("import_examples", file(), "--task", "mood", *COLUMNS)
-    assert sentence == "There is no task mood."
-
-
-def test_an_import_goes_to_the_project_that_is_named(product, file):
-    other = Product("other")
-    words = ("import_examples", file(), "--task", "mood", *COLUMNS)
-    assert "choose one with --project" in refused(*words)
-    succeed(*words, "--project", "other")
-    assert set(Example.objects.values_list("task", flat=True)) == {other.task.pk}
-
-
-BAD_ROWS = {
-    "an unknown label": {"Text": "so so", "Mood": "so-so"},
-    "no text": {"Text": " ", "Mood": "pos"},
-    "no label": {"Text": "so so", "Mood": ""},
-}
-
-
-@pytest.mark.parametrize("row", BAD_ROWS.values(), ids=BAD_ROWS)
-@pytest.mark.parametrize("ending", FORMATS)
-def test_a_bad_row_imports_nothing(product, file, ending, row):
-    sentence = refused("import_examples", file(ending, [*ROWS, row]), "--task", "mood", *COLUMNS)
-    assert "Item 2: " in sentence
-    assert sentence.endswith("Nothing was imported.")
-    assert imported() == set()
-
-
-UNFIT = {
-    "cut.jsonl": b'{"Text": "good"',
-    "list.jsonl": b'["good", "pos"]',
-    "nul.jsonl": b'{"Text": "a\\u0000b", "Mood": "pos"}',
-    "half.jsonl": b'{"Text": "a\\ud800b", "Mood": "pos"}',
-    "latin.csv": b"Text,Mood\nna\xefve,pos\n",
-    "nul.csv": b"Text,Mood\na\0b,pos\n",
-    "short.csv": b"Text,Mood\ngood\n",
-    "long.csv": b"Text,Mood\n" + b"x" * 200_000 + b",pos\n",
-    "nothing.parquet": b"",
-    "rows.xlsx": b"",
-}
-
-
-@pytest.mark.parametrize("name", UNFIT)
-def test_a_file_that_cannot_be_used_ends_in_a_sentence(product, tmp_path, name):
-    path = tmp_path / name
-    path.write_bytes(UNFIT[name])
-    sentence = refused("import_examples", path, "--task", "mood", *COLUMNS)
-    assert sentence.startswith(str(path))
-    assert imported() == set()
-
-
-def test_a_missing_file_ends_in_a_sentence(product, tmp_path):
-    path = tmp_path / "rows.jsonl"
-    assert "No such file" in refused("import_examples", path, "--task", "mood", *COLUMNS)
-
-
-def test_what_was_imported_is_redacted(product, file):
-    rows = [{"Text": "good soup, ann@example.org", "Mood": "pos"}]
-    succeed("import_examples", file(rows=rows), "--task", "mood", *COLUMNS)
-    assert "ann@example.org" not in str(imported())

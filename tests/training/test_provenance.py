@@ -12,8 +12,8 @@ import jsonschema
 import pytest
 
 from feedback import review
+from tests.commands import refused, succeed
 from tests.training.builders import built, processed, texts_of
-from tests.training.test_commands import refused, succeed
 from tests.training.test_training_api import Caller
 from training import datasets, lineage, provenance, rollouts
 from training.models import Run

@@ -59,7 +59,9 @@ class Sides:
         """
         self._dataset = dataset
         self._task = dataset.task
-        self._folder = _folder(dataset)
+        # Named so that no other database's files are taken for this one's.
+        name = f"{version.cluster}-{dataset.pk}-{dataset.created_at.timestamp():.0f}"
+        self._folder = Path(settings.DATA_DIR) / "near" / name
         self._steps = count(_first_step(version))
         self.is_compared = True
         covered = 0 if parent is None else self._covered(parent)
@@ -162,11 +164,3 @@ def _kept(parts: Iterable[Signed], kept: list[Signed]) -> Iterator[Signed]:
     for part in parts:
         kept.append(part)
         yield part
-
-
-def _folder(dataset: Dataset) -> Path:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT system_identifier FROM pg_control_system()")
-        (cluster,) = cursor.fetchone()
-    name = f"{cluster}-{dataset.pk}-{dataset.created_at.timestamp():.0f}"
-    return Path(settings.DATA_DIR) / "near" / name

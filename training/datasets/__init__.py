@@ -12,8 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, F, Max, OuterRef
-from django.db.models.functions import Now
+from django.db.models import Exists, Max, OuterRef
 
 from config.errors import Unavailable
 from feedback.models import Example, Task
@@ -84,7 +83,7 @@ def build(version: DatasetVersion) -> DatasetVersion:
         version.save()
     logger.info("dataset.built name=%s version=%d", version.name, version.version)
     with suppress(Unavailable):  # whoever reads it first writes them then
-        shards.require(version.dataset, version.version)
+        shards.write(version.dataset, version.version)
     return version
 
 
@@ -181,6 +180,4 @@ def rebuild(version: DatasetVersion) -> str:
 
 
 def waiting_seconds() -> float | None:
-    """Return how long the oldest free request has waited; None if there is none."""
-    oldest = leases.free(buildable()).annotate(waited=Now() - F("created_at")).first()
-    return None if oldest is None else float(oldest.waited.total_seconds())
+    return leases.waiting_seconds(buildable())

@@ -64,11 +64,11 @@ def require(dataset: Dataset, version: int) -> None:
 
 
 def _read(dataset: Dataset, version: int) -> Iterator[bytes]:
-    for digest in _digests(dataset, version) or _write(dataset, version):
+    for digest in _digests(dataset, version) or write(dataset, version):
         try:
             data = storage.get(digest, FOLDER)
         except FileMissing:
-            _write(dataset, version)
+            write(dataset, version)
             data = storage.get(digest, FOLDER)
         yield data
 
@@ -85,7 +85,7 @@ def _digests(dataset: Dataset, version: int) -> list[str]:
 
 
 @transaction.atomic
-def _write(dataset: Dataset, version: int) -> list[str]:
+def write(dataset: Dataset, version: int) -> list[str]:
     """Write the files of a version, at least one, and note their names; return them in order."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = 0")  # a million rows are sorted for a while

@@ -31,10 +31,10 @@ from training.serializers import (
     ExamplesBody,
     ExportQuery,
     LeftOutQuery,
+    LineageQuery,
     left_out_document,
     version_document,
 )
-from training.views.models import LineageQuery
 
 
 class DatasetsView(APIView):

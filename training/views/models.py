@@ -1,22 +1,17 @@
 """The endpoints of model versions and their aliases."""
 
-from typing import Annotated, Literal
-
-from msgspec import Meta
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from config.api import read
 from config.errors import NotFound
 from config.schema import documented
-from feedback.serializers import Body, Slug
+from feedback.serializers import Slug
 from feedback.views.tasks import task_of
 from privacy.access import KeyRequest
 from training import lineage, provenance, rollouts
 from training.models import ModelAlias, ModelVersion
-from training.serializers import (
-    model_document,
-)
+from training.serializers import LineageQuery, model_document
 
 
 class ModelsView(APIView):
@@ -43,12 +38,6 @@ class ModelView(APIView):
     @documented(answer="The model version.")
     def get(self, request: KeyRequest, slug: Slug, number: int) -> Response:
         return Response(model_document(model_of(request, slug, number)))
-
-
-class LineageQuery(Body, kw_only=True):
-    format: Annotated[
-        Literal["json", "prov"], Meta(description="Emend's own JSON, or W3C PROV-JSON.")
-    ] = "json"
 
 
 class ModelLineageView(APIView):
