@@ -12,6 +12,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 
+from feedback.admin.words import excerpt
 from privacy.admin import ReadOnlyAdmin, age
 from training import balance, crediting, drawing, lineage
 from training.errors import NoCredit
@@ -57,6 +58,11 @@ class DatasetAdmin(ReadOnlyAdmin):
         return "none yet" if dataset.newest_version is None else f"v{dataset.newest_version}"
 
 
+# In the order in which people ask; JSON of the database keeps none.
+COUNTS = ["total", "added", "removed", "splits", "labels"]
+COUNTS += ["sources", "by_signal", "by_source", "left_out"]
+
+
 @admin.register(DatasetVersion)
 class DatasetVersionAdmin(ReadOnlyAdmin):
     list_display = ["__str__", "status", "total", "added", "removed", "digest", "created"]
@@ -97,8 +103,8 @@ class DatasetVersionAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Counts")
     def numbers(self, version: DatasetVersion) -> str:
-        said = {k: v for k, v in version.feedback_source.items() if k.startswith("by_")}
-        told = ((k.replace("_", " "), _told(v)) for k, v in (version.counts | said).items())
+        counts = version.feedback_source | version.counts
+        told = ((k.replace("_", " "), _told(counts[k])) for k in COUNTS if k in counts)
         return format_html_join("", "<div>{}: {}</div>", told)
 
     @admin.display(description="Examples")
@@ -128,12 +134,16 @@ def _told(count: int | dict[str, int]) -> str:
 class LeftOutAdmin(ReadOnlyAdmin):
     """What versions might have taken and did not."""
 
-    list_display = ["example_id", "dataset", "reason", "feedback", "since_version", "until_version"]
+    list_display = ["what", "reason", "feedback", "dataset", "since_version", "until_version"]
     list_display_links = None
     list_filter = ["reason", "dataset"]
     list_select_related = ["dataset", "example__feedback"]
     ordering = ["-pk"]
     show_full_result_count = False
+
+    @admin.display(description="Input")
+    def what(self, row: LeftOut) -> str:
+        return excerpt(row.example.input)
 
     @admin.display(description="Feedback")
     def feedback(self, row: LeftOut) -> str:
@@ -141,7 +151,7 @@ class LeftOutAdmin(ReadOnlyAdmin):
         if feedback is None:
             return "none"
         url = reverse("admin:feedback_feedback_change", args=[feedback.pk])
-        return format_html('<a href="{}">{}</a>', url, feedback.uuid)
+        return format_html('<a href="{}" title="{}">{}</a>', url, feedback, str(feedback)[:8])
 
 
 @admin.register(Run)

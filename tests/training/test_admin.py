@@ -26,7 +26,7 @@ def test_it_works(admin_client, version):
 def test_what_was_left_out_is_listed_with_its_feedback(admin_client, version):
     page = admin_client.get("/admin/training/leftout/?reason__exact=near_holdout").content.decode()
     assert str(Feedback.objects.get().uuid) in page
-    assert page.count('<td class="field-example_id">') == 2
+    assert page.count('<td class="field-what">') == 2
     assert "2 left out" in page
     other = admin_client.get("/admin/training/leftout/?reason__exact=unverified").content.decode()
     assert "0 left out" in other
