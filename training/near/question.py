@@ -26,12 +26,14 @@ AGREEING_BINS = 74
 CROWD_PAIRS = 100_000_000
 MOST_PAIRS = 300_000_000
 LEADING_ROWS = 4  # of each bucket, which a crowd meets first
+KEPT_HITS = 2**20
 PAIRS_AT_ONCE = 2**18
 CHECKED_PAIRS = 2**15
 READ_PAIRS = 1_000
 PICTURE_CELLS = 1_000_000
 
 Read = Callable[[list[int]], dict[int, str]]
+Keyed = tuple[Array, Array]  # keys (n,) and ids (n,)
 Groups = dict[int, list[int]]  # ids by folded text
 
 
@@ -94,11 +96,15 @@ class _Side:
         self._counts = counts
         self.settled: set[int] = set()
 
-    def column(self, name: Column) -> tuple[Array, Array]:
-        """Return the keys of that name, of all rows that have one, and the rows' ids."""
-        return _joined(segment.column(name) for segment in self.segments())
+    def __len__(self) -> int:
+        return sum(map(len, self.segments()))
 
-    def open(self, keys: Array, ids: Array) -> tuple[Array, Array]:
+    def column(self, name: Column, *, among: Keyed | None = None) -> Keyed:
+        """Return the keys of that name, all or those among others, and the ids of their rows."""
+        columns = (segment.column(name) for segment in self.segments())
+        return _joined(columns if among is None else (_shared(part, among) for part in columns))
+
+    def open(self, keys: Array, ids: Array) -> Keyed:
         """Return what of it counts and has no match yet."""
         if not len(ids):
             return keys, ids
@@ -135,7 +141,7 @@ class _Side:
         return {text: (ids[0], fold(found[ids[0]])) for text, ids in named.items() if ids}
 
 
-def _joined(parts: Iterable[tuple[Array, Array]]) -> tuple[Array, Array]:
+def _joined(parts: Iterable[Keyed]) -> Keyed:
     keys, ids = zip((np.empty(0, np.uint64), np.empty(0, np.int64)), *parts, strict=True)
     return np.concatenate(keys), np.concatenate(ids)
 
@@ -149,10 +155,14 @@ def _matches(asking: _Side, answering: _Side) -> Iterator[Match]:
 
 
 def _equal(asking: _Side, answering: _Side, column: Column) -> Iterator[Match]:
-    asked, answers = asking.column(column), answering.column(column)
-    if len(asked[0]) < len(answers[0]):  # the few are sorted, the many looked up
-        answers = _shared(answers, asked)
-    asked = asking.open(*_shared(asked, answers))
+    if len(asking) < len(answering):  # the few are sorted, the many looked up
+        asked = asking.column(column)
+        answers = answering.column(column, among=asked)
+        asked = _shared(asked, answers)
+    else:
+        answers = answering.column(column)
+        asked = asking.column(column, among=answers)
+    asked = asking.open(*asked)
     keys, ids = answering.open(*_shared(answers, asked))
     order = np.lexsort((ids, keys))
     keys, ids = keys[order], ids[order]
@@ -166,7 +176,7 @@ def _equal(asking: _Side, answering: _Side, column: Column) -> Iterator[Match]:
             yield Match(pk, other, 1.0, column == "same")
 
 
-def _shared(some: tuple[Array, Array], others: tuple[Array, Array]) -> tuple[Array, Array]:
+def _shared(some: Keyed, others: Keyed) -> Keyed:
     keys, ids = some
     is_shared = is_among(keys, np.sort(others[0]))
     return keys[is_shared], ids[is_shared]
@@ -174,25 +184,37 @@ def _shared(some: tuple[Array, Array], others: tuple[Array, Array]) -> tuple[Arr
 
 def _alike_texts(asking: _Side, answering: _Side) -> Iterator[Match]:
     found: list[Match] = []
-    if _pairs(asking, answering) > CROWD_PAIRS:
+    pairs, known = _counted(asking, answering)
+    if pairs > CROWD_PAIRS:
         found += _compared(asking, answering, most=LEADING_ROWS)
         asking, answering = asking.only_open(), answering.only_open()
-        if _pairs(asking, answering) > MOST_PAIRS:
+        pairs, known = _counted(asking, answering)
+        if pairs > MOST_PAIRS:
             raise TooAlike(f"Over {MOST_PAIRS:,} pairs of texts share a band.")
     yield from found
-    yield from _compared(asking, answering)
+    yield from _compared(asking, answering, known=known)
 
 
-def _pairs(asking: _Side, answering: _Side) -> int:
-    """Count the pairs of distinct texts once for each band that they share."""
-    hits = (_hits(few, many) for few, many, _ in _lookups(asking, answering))
-    return sum(int(counts.sum()) for _, _, counts in hits)
+def _counted(asking: _Side, answering: _Side) -> tuple[int, list[Array]]:
+    """Count the pairs of distinct texts once for each band that they share.
+
+    Returns the hits of the first lookups too, so that few need not be found again.
+    """
+    pairs, kept, number = 0, [], 0
+    for _, _, _, hits in _lookups(asking, answering):
+        pairs += int(hits[2].sum())
+        number += hits.shape[1]
+        if number <= KEPT_HITS:
+            kept.append(hits)
+    return pairs, kept
 
 
-def _compared(asking: _Side, answering: _Side, *, most: int | None = None) -> Iterator[Match]:
+def _compared(
+    asking: _Side, answering: _Side, *, most: int | None = None, known: Iterable[Array] = ()
+) -> Iterator[Match]:
     """Judge each text by the answers in its buckets, or by so many of each bucket."""
-    for few, many, is_turned in _lookups(asking, answering, may_turn=most is None):
-        hits = _hits(few, many)
+    lookups = _lookups(asking, answering, may_turn=most is None, known=known)
+    for few, many, is_turned, hits in lookups:
         if most is not None:
             hits[2] = np.minimum(hits[2], most)
         for batch in _batches(hits):
@@ -202,13 +224,19 @@ def _compared(asking: _Side, answering: _Side, *, most: int | None = None) -> It
 
 
 def _lookups(
-    asking: _Side, answering: _Side, *, may_turn: bool = True
-) -> Iterator[tuple[Segment, Segment, bool]]:
-    """Yield what is looked up in what, best the few in the many, and if that turns the sides."""
+    asking: _Side, answering: _Side, *, may_turn: bool = True, known: Iterable[Array] = ()
+) -> Iterator[tuple[Segment, Segment, bool, Array]]:
+    """Look up segments in segments, best the few in the many; say if that turns the sides.
+
+    `known` are the hits of the first lookups.
+    """
+    found = iter(known)
     for mine in asking.banded():
         for theirs in answering.banded():
             is_turned = may_turn and len(mine) > len(theirs)
-            yield (theirs, mine, True) if is_turned else (mine, theirs, False)
+            few, many = (theirs, mine) if is_turned else (mine, theirs)
+            hits = next(found, None)
+            yield few, many, is_turned, _hits(few, many) if hits is None else hits
 
 
 def _hits(few: Segment, many: Segment) -> Array:

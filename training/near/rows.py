@@ -15,6 +15,7 @@ BANDS = 32  # of four 16-bit bins each
 # A key of a band: 44 mixed bits of its bins, and below them the place of the row.
 PLACE_BITS = np.uint64(20)
 PLACE = np.uint64(2**20 - 1)
+LOW_BITS = np.uint64(2**16 - 1)
 MIX = np.uint64(0x9E3779B97F4A7C15)
 HAS_PICTURE, IS_LONG, IS_FIRST, VERSION_SHIFT = (np.uint64(value) for value in (1, 2, 4, 3))
 
@@ -177,7 +178,12 @@ def is_among(keys: Array, known: Array) -> Array:
     """Say which keys are among the known ones, which must be sorted."""
     if not len(known):
         return np.zeros(len(keys), bool)
-    at = np.searchsorted(known, keys)
+    # The lowest bits tell most keys apart from a few known ones, without a search for each.
+    has_bits = np.zeros(LOW_BITS + np.uint64(1), bool)
+    has_bits[known & LOW_BITS] = True
+    is_known: Array = has_bits[keys & LOW_BITS]
+    searched = keys[is_known]
+    at = np.searchsorted(known, searched)
     at[at == len(known)] = 0
-    is_known: Array = known[at] == keys
+    is_known[is_known] = known[at] == searched
     return is_known
