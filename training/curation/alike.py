@@ -7,6 +7,7 @@ where they are missing: only the database says what counts.
 import logging
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 from typing import Any, Literal
@@ -84,7 +85,7 @@ class Sides:
     def _catch_up(self, covered: int, parent: DatasetVersion) -> None:
         for split, index in self._indexes.items():
             parts = content.of_members(self._dataset, parent.version, split, after=covered)
-            index.add(_last_step(parent), map(self._sign, parts))
+            index.add(_last_step(parent), self._signed(parts))
 
     def add(self, rows: Mapping[str, Iterable[list[Content]]], *, is_whole: bool) -> None:
         """Take rows of both sides, of the holdout first, and mark in `judged` those to leave out.
@@ -95,7 +96,7 @@ class Sides:
         step = next(self._steps)
         new: dict[str, list[Signed]] = {split: [] for split in SPLITS}
         for split in SPLITS:
-            signed = map(self._sign, rows[split])
+            signed = self._signed(rows[split])
             self._indexes[split].add(step, signed if is_whole else _kept(signed, new[split]))
         if is_whole:
             self._find(self._indexes["train"], "holdout", "row")
@@ -103,14 +104,24 @@ class Sides:
         self._find(Signed.joined(new["train"]), "holdout", "row")
         self._find(Signed.joined(new["holdout"]), "train", "other")
 
-    def _sign(self, rows: list[Content]) -> Signed:
-        pictures = Pictures(self._task, rows)
-        return sign(
-            [row.id for row in rows],
-            [row.input_hash for row in rows],
-            [content.near_text(self._task.kind, row.input, row.output) for row in rows],
-            [pictures.of(row.output) for row in rows],
-        )
+    def _signed(self, parts: Iterable[list[Content]]) -> Iterator[Signed]:
+        """Sign each part while the next is read."""
+        waiting: Future[Signed] | None = None
+        with ThreadPoolExecutor(1) as beside:
+            for rows in parts:
+                pictures = Pictures(self._task, rows)
+                following = beside.submit(
+                    sign,
+                    [row.id for row in rows],
+                    [row.input_hash for row in rows],
+                    [content.near_text(self._task.kind, row.input, row.output) for row in rows],
+                    [pictures.of(row.output) for row in rows],
+                )
+                if waiting is not None:
+                    yield waiting.result()
+                waiting = following
+            if waiting is not None:
+                yield waiting.result()
 
     def _find(self, rows: Signed | NearIndex, split: str, settle: Literal["row", "other"]) -> None:
         def read(ids: Iterable[int]) -> dict[int, str]:

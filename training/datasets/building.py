@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from django.db import connection
@@ -119,7 +120,6 @@ def fill(version: DatasetVersion) -> None:
     _identify(version, parent, base, dataset.task)
     # Who withdraws from now on waits until the version is there, and is not in the next; who did
     # so while it was built is not in this one. What takes long is done before.
-    _query("SET CONSTRAINTS ALL IMMEDIATE")
     _query("LOCK TABLE privacy_consent IN SHARE MODE")
     ((version.as_of, _, version.seen_to),) = _query(_NOW)
     if _advance(version, dataset, sides, since=seen_to):
@@ -175,15 +175,31 @@ def _identify(
     splits: Counter[str] = Counter(known.get("splits"))
     labels: Counter[str | None] = Counter(known.get("labels"))
     identity = SetHash(None if base is None else bytes(base.current_state))
-    for which, step in ((_THERE, 1),) if base is None else ((_ADDED, 1), (_REMOVED, -1)):
-        for split, label, number, hashes in _distinct(version, task, which):
-            (identity.add if step > 0 else identity.remove)(hashes)
-            splits[split] += step * number
-            labels[label] += step * number
-    del labels[None]
+    with ThreadPoolExecutor(1) as beside:  # sums up while the database checks and counts
+        sums: list[Future[None]] = []
+        for which, step in ((_THERE, 1),) if base is None else ((_ADDED, 1), (_REMOVED, -1)):
+            for split, label, number, hashes in _distinct(version, task, which):
+                sums.append(beside.submit(identity.add if step > 0 else identity.remove, hashes))
+                splits[split] += step * number
+                labels[label] += step * number
+        del labels[None]
+        _query("SET CONSTRAINTS ALL IMMEDIATE")
+        version.counts = _counts(version, parent, base, task, splits, labels)
+        for done in sums:
+            done.result()
     version.hash_state = version.current_state = identity.state
     version.content_hash = version.current_hash = identity.hexdigest()
-    left_out: Counter[str] = Counter(known.get("left_out"))
+
+
+def _counts(
+    version: DatasetVersion,
+    parent: DatasetVersion | None,
+    base: DatasetVersion | None,
+    task: Task,
+    splits: Counter[str],
+    labels: Mapping[Any, int],
+) -> dict[str, Any]:
+    left_out: Counter[str] = Counter({} if base is None else base.counts["left_out"])
     for reason, number in _tally(version, base, "t.reason", "training_leftout AS t"):
         left_out[reason] += number
     added, removed = splits.total(), 0
@@ -192,7 +208,7 @@ def _identify(
             sum(number for _, _, number, _ in _distinct(version, task, which))
             for which in (_ADDED, _REMOVED)
         )
-    version.counts = {
+    return {
         "total": splits.total(),
         "added": added,
         "removed": removed,
@@ -211,9 +227,13 @@ def _distinct(
     with connection.chunked_cursor() as cursor:
         cursor.execute(_DISTINCT.format(**which), parameters)
         for split, label, number, joined in cursor:
-            hashes = memoryview(joined)
-            starts = range(0, len(hashes), ROW_HASH_BYTES)
-            yield split, label, number, (bytes(hashes[n : n + ROW_HASH_BYTES]) for n in starts)
+            yield split, label, number, _hashes(joined)
+
+
+def _hashes(joined: bytes) -> Iterator[bytes]:
+    hashes = memoryview(joined)
+    for start in range(0, len(hashes), ROW_HASH_BYTES):
+        yield bytes(hashes[start : start + ROW_HASH_BYTES])
 
 
 def _here(version: DatasetVersion) -> dict[str, Any]:
