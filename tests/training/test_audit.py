@@ -168,8 +168,8 @@ def test_a_member_that_is_gone_is_found(version):
     assert kinds(version) == ["hash_changed"]
 
 
-def test_a_row_of_a_person_who_opted_out_is_found(product):
-    feedback = product.correct(next(texts_of("train")))
+def refused_in(product):
+    """Build a version with a row of a person who refuses, as no trigger would allow."""
     consent.decide(project=product.project, user_id="ann", purpose="training", is_granted=False)
     version = product.version()
     with connection.cursor() as cursor:
@@ -180,8 +180,21 @@ def test_a_row_of_a_person_who_opted_out_is_found(product):
             [version.dataset_id],
         )
         cursor.execute("SET LOCAL session_replication_role = origin")
+    return version
+
+
+def test_a_row_of_a_person_who_opted_out_is_found(product):
+    feedback = product.correct(next(texts_of("train")))
+    version = refused_in(product)
     (finding,) = (f for f in audit(version).findings if f.kind == "consent_refused")
     assert (finding.kind, finding.example_id) == ("consent_refused", feedback.examples.get().pk)
+
+
+def test_a_row_of_a_person_who_permitted_it_only_later_is_found(product):
+    product.correct(next(texts_of("train")))
+    version = refused_in(product)
+    consent.decide(project=product.project, user_id="ann", purpose="training", is_granted=True)
+    assert "consent_refused" in kinds(version)
 
 
 @pytest.fixture

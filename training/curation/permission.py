@@ -13,7 +13,13 @@ WORD = """
         SELECT s.user_id, c.is_granted, c.touched FROM privacy_consent AS c
         JOIN privacy_datasubject AS s ON s.id = c.subject_id
         WHERE s.project_id = %(project)s AND c.purpose = 'training'
-        AND c.decided_at <= coalesce(%(as_of)s, 'infinity'::timestamptz)
+    )"""
+_WORD_AS_OF = """
+    word AS MATERIALIZED (
+        SELECT DISTINCT ON (h.subject_id) s.user_id, h.is_granted
+        FROM privacy_historicalconsent AS h JOIN privacy_datasubject AS s ON s.id = h.subject_id
+        WHERE s.project_id = %(project)s AND h.purpose = 'training' AND h.history_date <= %(as_of)s
+        ORDER BY h.subject_id, h.history_id DESC
     )"""
 
 
@@ -27,7 +33,7 @@ def refuses(user: str) -> str:
 
 # Where people must refuse by word they are few, and indexes lead from them to their examples.
 _FORBIDDEN = f"""
-    WITH {WORD}, person AS MATERIALIZED (
+    person AS MATERIALIZED (
         SELECT user_id FROM word WHERE NOT is_granted
         UNION SELECT f.user_id FROM feedback AS f
         WHERE %(is_withheld)s AND f.task_id = %(task)s AND {refuses("f.user_id")}
@@ -47,7 +53,7 @@ _FORBIDDEN = f"""
 
 
 def parameters(task: Task, *, as_of: datetime | None = None) -> dict[str, Any]:
-    """Return what WORD and `refuses` need to ask, by what people say now or said then."""
+    """Return what the two forms of `word`, and `refuses`, need to ask."""
     project = task.project
     if as_of is not None:
         project = Project.history.as_of(as_of).get(pk=task.project_id)
@@ -60,6 +66,7 @@ def forbidden(task: Task, *, as_of: datetime | None = None) -> set[int]:
 
     With `as_of` by what they had said then, and what counted then for who had said nothing.
     """
+    word = WORD if as_of is None else _WORD_AS_OF
     with connection.cursor() as cursor:
-        cursor.execute(_FORBIDDEN, parameters(task, as_of=as_of))
+        cursor.execute(f"WITH {word}, {_FORBIDDEN}", parameters(task, as_of=as_of))
         return {pk for (pk,) in cursor.fetchall()}
