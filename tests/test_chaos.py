@@ -29,6 +29,9 @@ SENDERS = 6
 PACE_SECONDS = 0.03  # a sender's shortest time between two requests
 FREEZE_SECONDS = 8
 PROCESSED_WITHIN_SECONDS = 30
+# Who waited for a frozen Redis would wait for as long as it is; benchmarks.limits tells how quick
+# the others are, which is a matter of the machine.
+WAITS_SECONDS = 1
 BECOMES = {("processed", 1): True, ("rejected", 0): False}  # status and examples
 FINAL = {200, 201, 422}
 TASK = {"slug": "mood", "modality": "classification", "labels": ["neg", "pos"]}
@@ -215,7 +218,7 @@ def test_redis_frozen(emend):
         finally:
             os.kill(redis_pid, signal.SIGCONT)
     assert set(frozen.statuses) == {201, 422}
-    assert frozen.p99_seconds(since, until) < 0.25
+    assert frozen.p99_seconds(since, until) < WAITS_SECONDS
 
 
 def test_redis_flushed(emend):
