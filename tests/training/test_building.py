@@ -342,6 +342,22 @@ def test_no_statement_takes_a_row_of_who_opted_out(product, who):
     refuses_to_take(product)
 
 
+def test_no_statement_takes_the_silence_of_who_opted_out(product):
+    shown = product.show(TRAIN, user="ann")
+    Example.objects.create(
+        task=product.task,
+        inference=shown,
+        source="silence",
+        split="train",
+        input=TRAIN,
+        output="pos",
+        input_hash=b"",
+        base_weight=1,
+    )
+    consent.decide(project=product.project, user_id="ann", purpose="training", is_granted=False)
+    refuses_to_take(product)
+
+
 def test_no_statement_takes_a_row_of_who_has_not_opted_in(product):
     product.correct(TRAIN)
     product.project.consent_default = "withheld"
