@@ -77,6 +77,7 @@ _ADDED = {
     "AND (twin.until_version IS NULL OR twin.until_version >= %(version)s)",
 }
 _REMOVED = {"changed": "t.until_version = %(version)s", "has_twin": "twin.until_version IS NULL"}
+_CHANGES = ((_ADDED, 1), (_REMOVED, -1))
 _THERE = {"changed": "t.until_version IS NULL", "has_twin": "false"}
 _TALLY = """
     SELECT {columns}, {number} FROM {rows}
@@ -175,48 +176,40 @@ def _identify(
     splits: Counter[str] = Counter(known.get("splits"))
     labels: Counter[str | None] = Counter(known.get("labels"))
     identity = SetHash(None if base is None else bytes(base.current_state))
+    changed: Counter[int] = Counter()
     with ThreadPoolExecutor(1) as beside:  # sums up while the database checks and counts
         sums: list[Future[None]] = []
-        for which, step in ((_THERE, 1),) if base is None else ((_ADDED, 1), (_REMOVED, -1)):
+        for which, step in ((_THERE, 1),) if base is None else _CHANGES:
             for split, label, number, hashes in _distinct(version, task, which):
                 sums.append(beside.submit(identity.add if step > 0 else identity.remove, hashes))
+                changed[step] += number
                 splits[split] += step * number
                 labels[label] += step * number
         del labels[None]
         _query("SET CONSTRAINTS ALL IMMEDIATE")
-        version.counts = _counts(version, parent, base, task, splits, labels)
+        if parent is not None and base is None:  # all was read, not what differs from the parent
+            for which, step in _CHANGES:
+                changed[step] = sum(row[2] for row in _distinct(version, task, which))
+        version.counts = {
+            "total": splits.total(),
+            "added": changed[1],
+            "removed": changed[-1],
+            "splits": _positive(splits),
+            "labels": _positive(labels),
+            "sources": _note_sources(version, base),
+            "left_out": _left_out(version, base),
+        }
         for done in sums:
             done.result()
     version.hash_state = version.current_state = identity.state
     version.content_hash = version.current_hash = identity.hexdigest()
 
 
-def _counts(
-    version: DatasetVersion,
-    parent: DatasetVersion | None,
-    base: DatasetVersion | None,
-    task: Task,
-    splits: Counter[str],
-    labels: Mapping[Any, int],
-) -> dict[str, Any]:
+def _left_out(version: DatasetVersion, base: DatasetVersion | None) -> dict[str, int]:
     left_out: Counter[str] = Counter({} if base is None else base.counts["left_out"])
     for reason, number in _tally(version, base, "t.reason", "training_leftout AS t"):
         left_out[reason] += number
-    added, removed = splits.total(), 0
-    if parent is not None:
-        added, removed = (
-            sum(number for _, _, number, _ in _distinct(version, task, which))
-            for which in (_ADDED, _REMOVED)
-        )
-    return {
-        "total": splits.total(),
-        "added": added,
-        "removed": removed,
-        "splits": _positive(splits),
-        "labels": _positive(labels),
-        "sources": _note_sources(version, base),
-        "left_out": _positive(left_out),
-    }
+    return _positive(left_out)
 
 
 def _distinct(
