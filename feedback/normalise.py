@@ -32,12 +32,16 @@ def split_of(digest: bytes) -> Literal["train", "holdout"]:
     return "holdout" if position < HOLDOUT_RATIO else "train"
 
 
-def _normalise_text(text: str) -> str:
+def fold_case(text: str) -> str:
+    """Write a text so that neither case nor Unicode form makes a difference."""
     if text.isascii():  # the same, in a third of the time
-        return " ".join(text.lower().split())
+        return text.lower()
     # Casefold can undo the normal form, hence twice.
-    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
-    return " ".join(folded.split())
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+
+
+def _normalise_text(text: str) -> str:
+    return " ".join(fold_case(text).split())
 
 
 def _normalise_values(value: JSON) -> JSON:

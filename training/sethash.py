@@ -6,7 +6,7 @@ here drawn by SHAKE-128, and the state is the sum of the rows' lanes modulo 2^16
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from itertools import islice
 from math import isfinite
 
@@ -23,7 +23,7 @@ EXACT = 2**53  # up to here a float names one integer
 Lanes = NDArray[np.uint16]
 
 
-def row_hash(row: Mapping[str, object]) -> bytes:
+def row_hash(row: dict[str, object]) -> bytes:
     """Hash a row's canonical JSON to 32 bytes; the order of keys does not matter.
 
     1 and 1.0 are one number, as for most who write JSON. Raises ValueError for NaN, infinities and
@@ -41,7 +41,7 @@ def _canonical(value: object) -> object:
         return int(value) if value.is_integer() and abs(value) <= EXACT else value
     if isinstance(value, list | tuple):
         return [_canonical(child) for child in value]
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         # Most of a million rows is text.
         return {k: v if type(v) is str else _canonical(v) for k, v in value.items()}
     return value
