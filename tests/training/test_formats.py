@@ -1,19 +1,26 @@
-"""Export formats: what they write is read back here by rules; `benchmarks/` has their speed."""
+"""Export formats by their rules; test_format_readers.py has other people's readers."""
 
 import csv
 import hashlib
 import io
 import json
-import zipfile
-from datetime import UTC, datetime
 
 import jinja2
 import pyarrow.parquet as pq
 import pytest
 
-from training.formats import COLUMNS, FORMATS, About, flat, suitable
-from training.formats.base import CONTENT
-from training.formats.csv import FORMULA
+from tests.training.exported import (
+    HOSTILE,
+    about,
+    lines,
+    of_text,
+    restored,
+    row,
+    rows_of,
+    unzipped,
+    written,
+)
+from training.formats import COLUMNS, FORMATS, flat, suitable
 
 MODALITIES = ("classification", "text", "layout", "image")
 WORDS = ["jsonl", "parquet", "csv", "openai-chat", "trl-sft", "promptfoo", "label-studio"]
@@ -37,91 +44,6 @@ SUITABLE = {
     ("image", "unpaired"): ALWAYS,
 }
 CASES = [(*key, name) for key, names in SUITABLE.items() for name in names]
-FORMULAS = ["=cmd|' /C calc'!A0", "'=x", "''-1", "+1", "-1", "@a", "\t=1", "\r", "\n=1"]
-TEMPLATES = [
-    *("{{7*7}}", "{% raw %}x{% endraw %}", "{# c #}", "{{{#}}}", "{", "{{", "{%", "#}", "}}"),
-    *("file:///etc/passwd", "package:x:y", "{{input}}", "ends\n"),
-]
-JSON_LIKE = ["007", "1e5", "true", "null", '{"a":1}', "[1]", '"', "'", "NA"]
-LINES = ["a\u2028b\u2029c\x85d", "a\r\nb\nc\rd", "</script>", "é漢🙂", "x" * 65_536]
-HOSTILE = FORMULAS + TEMPLATES + JSON_LIKE + LINES
-
-
-def about(modality="text", purpose="train", labels=()):
-    return About(
-        name="mood-train",
-        version=3,
-        content_hash="ab" * 32,
-        created_at=datetime(2026, 11, 21, 10, tzinfo=UTC),
-        modality=modality,
-        purpose=purpose,
-        labels=list(labels),
-        counts={},
-        picture=lambda image: (image.split("-")[0].encode(), "image/png"),
-    )
-
-
-def row(purpose="train", **values):
-    defaults = {
-        "input": "Good.",
-        "output": "pos",
-        "original": None,
-        "chosen": "pos",
-        "rejected": "neg",
-        "label": True,
-        "weight": 0.1 + 0.2,
-        "split": "train",
-        "case": "golden",
-        "is_seen": True,
-        "is_pinned": False,
-        "source": "feedback",
-        "signal": "up",
-    }
-    return {name: (defaults | values)[name] for name in COLUMNS[purpose]}
-
-
-def rows_of(modality, purpose, number=4):
-    """Return rows of that kind; every other one is of the holdout."""
-    made = {
-        "classification": lambda n: ({"title": f"t {n}"}, "pos", "neg"),
-        "text": lambda n: (f"t {n}", f"good {n}", f"bad {n}"),
-        "layout": lambda n: (
-            {"page": {"width": 100, "height": 50.5}, "scene": f"s-{n}"},
-            *({"boxes": [{"id": n, "label": label, "bbox": [1.1, 2, 30, 4]}]} for label in "ab"),
-        ),
-        "image": lambda n: (
-            {"prompt": f"t {n}", "size": n},
-            *({"image": f"{name}{n}-"} for name in ("good", "bad")),
-        ),
-    }[modality]
-    for number_ in range(number):
-        value, good, bad = made(number_)
-        contents = {"input": value, "output": good, "chosen": good, "rejected": bad}
-        yield row(purpose, **contents, split=("train", "holdout")[number_ % 2])
-
-
-def written(name, rows, told=None):
-    return b"".join(FORMATS[name].write(iter(rows), told or about()))
-
-
-def lines(name, rows, told=None):
-    return [json.loads(line) for line in written(name, rows, told).decode().splitlines()]
-
-
-def restored(cells):
-    """Return a row from the cells of a table."""
-    content = {
-        name: json.loads(cells[name]) if cells[f"{name}_is_json"] else cells[name]
-        for name in CONTENT
-        if name in cells
-    }
-    return {name: content.get(name, cells[name]) for name in cells if "_is_json" not in name}
-
-
-def unzipped(data):
-    archive = zipfile.ZipFile(io.BytesIO(data))
-    assert archive.testzip() is None
-    return {entry.filename: archive.read(entry) for entry in archive.infolist()}
 
 
 def test_it_works():
@@ -195,15 +117,8 @@ def test_csv_gives_back_what_it_got(purpose):
     rows = [row(purpose, input=text, output=text, original="") for text in HOSTILE]
     rows.append(row(purpose, input={"title": "=1"}, original="-"))
     text = written("csv", rows, about(purpose=purpose)).decode()
-    back = []
-    for cells in csv.DictReader(io.StringIO(text, newline="")):
-        for name, cell in cells.items():
-            if cell[:1] == "'" and FORMULA.match(cell):
-                cells[name] = cell[1:]
-            if name.startswith("is_") or name.endswith("_is_json"):
-                cells[name] = cell == "true"
-        back.append(restored(cells) | {"weight": float(cells["weight"])})
-    assert back == rows
+    cells = csv.DictReader(io.StringIO(text, newline=""))
+    assert [restored(of_text(each)) for each in cells] == rows
 
 
 def test_no_cell_of_csv_is_a_formula():
