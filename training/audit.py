@@ -92,8 +92,9 @@ def _findings(version: DatasetVersion, examples: Counter[str]) -> Iterator[Findi
 def _changed(version: DatasetVersion, rows: list[Content], hashes: set[bytes]) -> Iterator[Finding]:
     members = Membership.objects.of_version(version).filter(example__in=[row.id for row in rows])
     recorded = {pk: bytes(digest) for pk, digest in members.values_list("example", "row_hash")}
+    pictures = Pictures(version.dataset.task, rows)
     for row in rows:
-        digest = content.hash_of(row)
+        digest = content.hash_of(row, pictures)
         hashes.add(digest)
         if digest != recorded[row.id]:
             yield Finding("row_changed", "its content is not what was admitted", row.id)

@@ -1,7 +1,7 @@
 """What every modality can do, and what they share."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias, TypeGuard
 
@@ -82,6 +82,10 @@ class Modality(ABC):
     def image_ids(self, value: JSON) -> list[str]:
         """Return the ids of stored images that a valid output or correction names."""
         return []
+
+    def with_images(self, value: JSON, names: Mapping[str, str]) -> JSON:
+        """Return a valid output with its images named as `names` says by id."""
+        return value
 
     @abstractmethod
     def diff(self, original: JSON, corrected: JSON) -> list[dict[str, JSON]]:

@@ -1,7 +1,7 @@
 """Image: a prompt gets a stored image; a correction names a better image, prompt or regions."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
 from config.errors import Problem
@@ -53,6 +53,10 @@ class Image(Modality):
     def image_ids(self, value: JSON) -> list[str]:
         parts = _parts(value)
         return [str(parts["image"])] if "image" in parts else []
+
+    def with_images(self, value: JSON, names: Mapping[str, str]) -> JSON:
+        parts = _parts(value)
+        return parts | {"image": names.get(str(parts["image"]), parts["image"])}
 
     def written(self, value: JSON) -> list[str]:
         """Return the better prompt and the notes about regions."""

@@ -37,7 +37,7 @@ def plant(version, input_, output="pos"):
     Membership.objects.create(
         dataset=version.dataset,
         example=planted,
-        row_hash=content.hash_of(row),
+        row_hash=content.hash_of(row, content.Pictures(version.dataset.task, [row])),
         split="train",
         since_version=version.version,
     )

@@ -216,6 +216,28 @@ def test_who_withdraws_while_a_version_is_built_is_not_in_it(monkeypatch):
     assert version.counts["left_out"] == {"consent_withdrawn": 1}
 
 
+@pytest.mark.django_db(transaction=True)
+def test_what_was_touched_and_stays_is_not_summed_again(monkeypatch):
+    """Who withdraws consent would wait for it."""
+    product = Product()
+    review.accept(product.correct(TRAIN), by="mia")
+    processed(Feedback.objects.get())
+    Contributor.objects.create(task=product.task, user_id="ann")
+    advance, identify, looks, sums = building._advance, building._identify, [], []
+
+    def quarantined_after(*args, since):
+        looks.append(advance(*args, since=since))
+        if since is None:
+            with held_open(STATEMENTS["standing"]):
+                pass
+        return looks[-1]
+
+    monkeypatch.setattr(building, "_advance", quarantined_after)
+    monkeypatch.setattr(building, "_identify", lambda *args: sums.append(identify(*args)))
+    assert inputs(product.version()) == [TRAIN]
+    assert (looks, len(sums)) == ([True, False], 1)
+
+
 def test_a_version_of_other_rules_is_built_of_all_rows(product):
     product.correct(TRAIN)
     product.version()

@@ -137,15 +137,27 @@ def test_images_are_alike_by_their_prompts_or_by_their_looks():
     assert [row.example.input["prompt"] for row in left_out] == [prompts[1], prompts[3]]
 
 
+@pytest.mark.django_db
+def test_a_picture_is_the_same_in_every_project():
+    def says(slug, digest):
+        product = Product(slug, modality="image", labels=[])
+        put(product, "train", ({"prompt": "a fox"}, {"image": image(product, 0, digest)}))
+        version = product.version()
+        assert datasets.rebuild(version) == version.content_hash
+        return version.content_hash
+
+    assert says("one", "a" * 64) == says("another", "a" * 64) != says("third", "b" * 64)
+
+
 def inputs_of(version, split):
     return [row.input for row in datasets.rows(version, split=split)]
 
 
-def image(product, difference_hash):
+def image(product, difference_hash, digest="0" * 64):
     stored = Image.objects.create(
         project=product.project,
         is_verified=True,
-        sha256="0" * 64,
+        sha256=digest,
         width=8,
         height=8,
         difference_hash=difference_hash,

@@ -16,7 +16,7 @@ from training.models import Dataset, Reason
 from training.purposes import PURPOSES, Purpose
 
 __all__ = ["GONE", "DatasetSettings", "Sides", "choose", "decide", "rules_of", "settings_of"]
-RULES = 1  # raised when what is decided here or hashed changes: versions are then built whole
+RULES = 2  # raised when what is decided here or hashed changes: versions are then built whole
 _JUDGED = """
     DROP TABLE IF EXISTS judged;
     CREATE TEMPORARY TABLE judged (
@@ -76,5 +76,6 @@ def _judge(
                 reason = Reason.NEAR_IDENTICAL
             else:
                 fit.append(row)
-            copy.write_row((row.id, row.split, reason, None if reason else content.hash_of(row)))
+            digest = None if reason else content.hash_of(row, pictures)
+            copy.write_row((row.id, row.split, reason, digest))
     return fit

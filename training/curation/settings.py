@@ -12,7 +12,7 @@ SignalName = Literal[
 
 
 class DatasetSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What of the train side a dataset takes. The holdout is always the task's whole holdout."""
+    """What of the train side a dataset takes. The holdout is the task's whole one, or by time."""
 
     sources: Annotated[
         list[Literal["feedback", "audit", "import", "silence"]],
@@ -27,7 +27,7 @@ class DatasetSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     ] = 2
     holdout_from: Annotated[
         Annotated[datetime, Meta(tz=True)] | None,
-        Meta(description="Hold out what came from then on, not one input in five."),
+        Meta(description="Hold out what reached Emend from then on, not one input in five."),
     ] = None
     is_balanced: Annotated[
         bool,

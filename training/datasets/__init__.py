@@ -7,7 +7,7 @@ derived from them and can be derived again (`rebuild`).
 import heapq
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -19,23 +19,27 @@ from feedback.models import Example, Task
 from feedback.processing import add_silent_examples, add_undesired_examples
 from training import leases
 from training.curation import content, permission
+from training.curation.content import Pictures
 from training.datasets import building, shards
 from training.datasets.comparing import diff
 from training.datasets.shards import Row
 from training.errors import LeaseLost, VersionNotReady
-from training.models import Dataset, DatasetVersion, Membership
+from training.models import Dataset, DatasetVersion, LeftOut, Membership, Reason
 from training.sethash import SetHash
 
 __all__ = ["Row", "diff"]
 logger = logging.getLogger(__name__)
 CHUNK_ROWS = 2_000
+# Of what was left out: what says nothing against what a person said.
+GUARDING = [Reason.IN_HOLDOUT, Reason.NEAR_HOLDOUT, Reason.NOT_IN_DATASET, Reason.TOO_SHORT]
 
 
 def default_dataset(task: Task) -> Dataset:
     """Return the dataset that the task's retrains use; makes it where there is none."""
     name = f"{task.slug}-train"
-    if Dataset.objects.filter(project=task.project, name=name).exclude(task=task).exists():
-        name = f"{task.slug}-train-{task.pk}"  # somebody gave that name to another task's dataset
+    named = Dataset.objects.filter(project=task.project, name=name)
+    if named.exclude(task=task, purpose="train").exists():
+        name = f"{task.slug}-train-{task.pk}"  # somebody gave that name to another kind of dataset
     dataset, _ = Dataset.objects.get_or_create(
         project=task.project, name=name, defaults={"task": task}
     )
@@ -153,6 +157,26 @@ def pinned_examples(task: Task) -> list[Example]:
     return [example for example in current.order_by("pk") if example.pk not in never]
 
 
+def cases_left_out(version: DatasetVersion) -> list[Example]:
+    """Return cases that a version left out for what they say: they guard all the same."""
+    listed = LeftOut.objects.of_version(version).filter(reason__in=GUARDING).values("example")
+    found = Example.objects.filter(pk__in=listed, superseded_at=None).exclude(case="")
+    never = permission.forbidden(version.dataset.task)
+    found = found.select_related("feedback").order_by("pk")
+    return [example for example in found if example.pk not in never]
+
+
+def taught_by(version: DatasetVersion, examples: Sequence[int]) -> set[int]:
+    """Return which of the examples have the same input as a row of the version's train side."""
+    taught = Membership.objects.of_version(version).filter(
+        split="train",
+        example__task=OuterRef("task"),
+        example__input_hash=OuterRef("input_hash"),
+    )
+    found = Example.objects.filter(Exists(taught), pk__in=examples)
+    return set(found.values_list("pk", flat=True))
+
+
 def people_behind(version: DatasetVersion) -> dict[str, set[str]]:
     """Return by row hash the people who said so, of all twins; the nameless are one, "".
 
@@ -173,7 +197,8 @@ def rebuild(version: DatasetVersion) -> str:
     require_ready(version)
     hashes: set[bytes] = set()
     for members in content.of_members(version.dataset, version.version):
-        hashes.update(map(content.hash_of, members))
+        pictures = Pictures(version.dataset.task, members)
+        hashes.update(content.hash_of(row, pictures) for row in members)
     identity = SetHash()
     identity.add(hashes)
     return identity.hexdigest()

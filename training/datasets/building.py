@@ -30,9 +30,11 @@ _CLOSE = """
     ), never AS (
         DELETE FROM {table} AS t USING ended
         WHERE t.id = ended.id AND ended.since_version = %(version)s
+    ), closed AS (
+        UPDATE {table} AS t SET until_version = %(version)s FROM ended
+        WHERE t.id = ended.id AND ended.since_version < %(version)s
     )
-    UPDATE {table} AS t SET until_version = %(version)s FROM ended
-    WHERE t.id = ended.id AND ended.since_version < %(version)s"""
+    SELECT count(*) FROM ended"""
 _IS_MEMBER = """
     EXISTS (SELECT 1 FROM judged AS j WHERE j.example_id = t.example_id AND j.reason = ''
         AND j.row_hash = t.row_hash)"""
@@ -135,6 +137,13 @@ def _query(statement: str, parameters: Any = None) -> list[Any]:
         return cursor.fetchall() if cursor.description else []
 
 
+def _write(statement: str, parameters: Any) -> int:
+    """Return how many rows were written."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return int(cursor.rowcount)
+
+
 def _forget_transactions() -> None:
     for table in _TOUCHED:
         _query(
@@ -146,7 +155,10 @@ def _forget_transactions() -> None:
 def _advance(
     version: DatasetVersion, dataset: Dataset, sides: curation.Sides | None, *, since: int | None
 ) -> bool:
-    """Bring the record to what holds now, by all examples or by those of `since`, if any."""
+    """Bring the record to what holds now, by all examples or by those of `since`, if any.
+
+    Returns whether anything came, went or is left out for another reason.
+    """
     curation.choose(dataset, sides, since=since)
     here = _here(version)
     _query("ANALYZE judged")
@@ -156,13 +168,11 @@ def _advance(
     _query("CREATE INDEX ON refused (example_id); ANALYZE refused")
     memberships = {"table": "training_membership", "which": which, "holds": _IS_MEMBER}
     left_out = {"table": "training_leftout", "which": which, "holds": _IS_LEFT_OUT}
-    _query(_CLOSE.format(**memberships), here)
-    _query(_ADMIT, here)
-    _query(_CLOSE.format(**left_out), here)
-    _query(_LIST, here)
+    changes = _query(_CLOSE.format(**memberships), here)[0][0] + _write(_ADMIT, here)
+    changes += _query(_CLOSE.format(**left_out), here)[0][0] + _write(_LIST, here)
     if since is None:
         _query("ANALYZE training_membership, training_leftout")
-    return bool(_query("SELECT 1 FROM decided LIMIT 1"))
+    return bool(changes)
 
 
 def _identify(
