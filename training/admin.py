@@ -12,6 +12,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 
+from config.errors import EmendError
 from feedback.admin.words import excerpt
 from privacy.admin import ReadOnlyAdmin, age
 from training import balance, crediting, drawing, lineage
@@ -84,11 +85,18 @@ class DatasetVersionAdmin(ReadOnlyAdmin):
         version = get_object_or_404(DatasetVersion, pk=pk)
         if not self.has_view_permission(request, version):
             raise PermissionDenied
+        found, fault = None, ""
+        if version.status == "ready":
+            try:
+                found = balance.of_version(version)
+            except EmendError as error:  # a file that is damaged or away
+                fault = error.detail
         context = self.admin_site.each_context(request) | {
             "title": f"Balance of {version}",
             "opts": self.opts,
             "original": version,
-            "found": balance.of_version(version) if version.status == "ready" else None,
+            "found": found,
+            "fault": fault,
         }
         return TemplateResponse(request, "admin/training/datasetversion/balance.html", context)
 

@@ -16,7 +16,7 @@ from privacy.models import Scope
 from training import bias, datasets, gates, runs, slices
 from training.bias import ALPHA, Sample, Share, Slice, Topics
 from training.curation.permission import WORD, parameters, refuses
-from training.models import DatasetVersion, Run
+from training.models import DatasetVersion, ModelVersion, Run
 from training.statistics import Interval, wilson
 from training.trainers import TRAINERS
 
@@ -24,8 +24,11 @@ from training.trainers import TRAINERS
 MOST_ROWS, MOST_SERVED, MOST_ASKED = 20_000, 10_000, 2_000
 DAYS = 30
 LISTED = 20
+UNDESIRED = "undesirable"  # rows that say what is wrong
 LATELY = f"in the last {DAYS} days"
-NOTHING = f"There is nothing to compare: no rows to train on, or nothing served {LATELY}."
+NOTHING = (
+    f"There is nothing to compare: no rows to train on, or nothing that your server sent {LATELY}."
+)
 METHOD = (
     "Of large versions and much traffic a part is read, see rows and served. Shares: Fisher's"
     " exact test, what one person says often counts for less. Slices: the same test, one-sided,"
@@ -173,7 +176,8 @@ def _is_thin(share: Share) -> bool:
 
 def _trained(read: Reading, values: Sequence[list[str]]) -> Sample:
     said = [
-        found if row.split == "train" else [] for found, row in zip(values, read.rows, strict=True)
+        found if row.split == "train" and row.kind != UNDESIRED else []
+        for found, row in zip(values, read.rows, strict=True)
     ]
     return _sample(said, read.people)
 
@@ -217,9 +221,10 @@ def _points(gap: Interval) -> str:
 def _slices(read: Reading) -> Document:
     """Ask the champion the holdout, and compare each slice of it with the rest."""
     champion = gates.champion_of(read.version.dataset.task)
-    asked = [n for n, row in enumerate(read.rows) if row.split == "holdout"][:MOST_ASKED]
+    asked = [] if champion is None else _to_ask(read, champion)
     if champion is None or not asked or champion.task.modality not in TRAINERS:
-        return {"says": "There is no champion to ask, or no holdout.", "slices": []}
+        says = "There is no champion to ask, or nothing held out that it was not trained on."
+        return {"says": says, "slices": []}
     answers, _ = runs.predictor(runs.load(champion))([read.texts[n] for n in asked])
     right = [answer == read.rows[n].output for answer, n in zip(answers, asked, strict=True)]
     columns = {by: [column[n] for n in asked] for by, column in read.columns.items()}
@@ -235,6 +240,17 @@ def _slices(read: Reading) -> Document:
         "too_few": too_few,
         "slices": [_slice_document(found) for found in judged],
     }
+
+
+def _to_ask(read: Reading, champion: ModelVersion) -> list[int]:
+    """Return the places of held-out rows that say what is right and are new to the champion."""
+    held_out = [
+        (n, row.example_id)
+        for n, row in enumerate(read.rows)
+        if row.split == "holdout" and row.kind != UNDESIRED
+    ]
+    learnt = runs.learnt_of(champion, [example for _, example in held_out])
+    return [n for n, example in held_out if example not in learnt][:MOST_ASKED]
 
 
 def _slice_document(found: Slice) -> Document:

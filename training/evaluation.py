@@ -20,12 +20,13 @@ class Case:
 
     text: str
     output: Any
-    split: str
+    split: str  # "" on neither side: a case that was left out
     case: str
     is_pinned: bool
     source: str
     feedback_id: str | None
     slices: Mapping[str, str] = field(default_factory=dict)  # what it is told apart by
+    example_id: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -57,7 +57,10 @@ class Contest:
         return np.array([case.split == "holdout" for case in self.cases], dtype=bool)
 
     def is_case(self, split: str) -> NDArray[np.bool_]:
-        """Return which of the cases (n,) people made, golden or regression, on that side."""
+        """Return which of the cases (n,) people made, golden or regression, on that side.
+
+        "" is neither side: the version has left them out.
+        """
         return np.array(
             [case.split == split and case.case != "" for case in self.cases], dtype=bool
         )
@@ -72,7 +75,7 @@ def judge(
     contest = Contest(cases, score(challenger, cases), champion and score(champion, cases))
     return [
         _holdout(contest),
-        _cases(contest, "unseen_cases", contest.is_case("holdout")),
+        _cases(contest, "unseen_cases", contest.is_case("holdout") | contest.is_case("")),
         _cases(contest, "seen_cases", contest.is_case("train")),
         _pinned(contest),
         _calibration(contest),
@@ -215,6 +218,7 @@ def champion_of(task: Task) -> ModelVersion | None:
 def judge_version(model_version: ModelVersion, cases: Sequence[Case]) -> list[Outcome]:
     """Judge a registered version against the task's champion (itself: against none)."""
     champion = champion_of(model_version.task)
+    cases = runs.without_learnt(cases, model_version, champion)
     rival = None if champion in (None, model_version) else runs.predictor(runs.load(champion))
     return judge(cases, runs.predictor(runs.load(model_version)), rival)
 

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from importlib import import_module
@@ -24,7 +24,7 @@ from feedback.normalise import normalise
 from training import datasets, evaluation, leases, run_weights, slices
 from training.classifiers import LinearClassifier
 from training.datasets import shards
-from training.errors import NoTrainer, TrainingDataUnfit
+from training.errors import CannotJudge, NoTrainer, TrainingDataUnfit
 from training.evaluation import Answers, Case, Predictor
 from training.models import Dataset, DatasetVersion, ModelVersion, Run
 from training.trainers import TRAINERS
@@ -46,8 +46,11 @@ def request(
     if task.modality not in TRAINERS:
         raise NoTrainer(f"There is no trainer for {task.modality}.")
     dataset = dataset or (version and version.dataset) or datasets.default_dataset(task)
-    if dataset.task_id != task.pk:
-        problem = Problem("/dataset", Malformed.code, f"{dataset} is not of the task {task}.")
+    if dataset.task_id != task.pk or dataset.purpose != "train":
+        said = f"{dataset} is not of the task {task}."
+        if dataset.task_id == task.pk:
+            said = f"{dataset} is for {dataset.purpose}: a run takes a dataset for train."
+        problem = Problem("/dataset", Malformed.code, said)
         raise Malformed(problem.detail, errors=[problem])
     version = version or datasets.request_version(dataset)
     return Run.objects.create(
@@ -149,27 +152,58 @@ def reading(text: str) -> str:
 
 
 def cases_of(version: DatasetVersion) -> list[Case]:
-    """Return the questions that gates ask: the holdout, every case trained on, every pinned one."""
+    """Return the questions that gates ask: the holdout, and every case that people made.
+
+    Cases that the version has left out stand on neither side.
+    """
     task = version.dataset.task
     asked = [row for row in datasets.rows(version) if row.split == "holdout" or row.case]
     columns = slices.facts_of(asked, task.options.slice_keys).columns
     cases = [
         replace(
-            _case(task, row, row.feedback_id),
+            _case(task, row, row.example_id, row.feedback_id),
             slices={by: value for by, column in columns.items() if (value := column[n])},
         )
         for n, row in enumerate(asked)
     ]
+    cases += _of_neither_side(task, datasets.cases_left_out(version))
     known = {case.feedback_id for case in cases if case.is_pinned}
-    pinned = [
-        (row, str(row.feedback.uuid)) for row in datasets.pinned_examples(task) if row.feedback
+    pinned = _of_neither_side(task, datasets.pinned_examples(task))
+    return cases + [replace(case, case="") for case in pinned if case.feedback_id not in known]
+
+
+def _of_neither_side(task: Task, examples: Sequence[Example]) -> list[Case]:
+    said_by = (None if row.feedback is None else str(row.feedback.uuid) for row in examples)
+    return [
+        replace(_case(task, row, row.pk, feedback_id), split="")
+        for row, feedback_id in zip(examples, said_by, strict=True)
     ]
-    missing = [_case(task, row, said_by) for row, said_by in pinned if said_by not in known]
-    return cases + [replace(case, split="", case="") for case in missing]
 
 
-def _case(task: Task, row: datasets.Row | Example, feedback_id: str | None) -> Case:
+def without_learnt(cases: Sequence[Case], *models: ModelVersion | None) -> list[Case]:
+    """Leave out held-out cases whose input one of the models was trained on.
+
+    There are none unless datasets of the task split by different rules; raises CannotJudge where
+    no other are left.
+    """
+    held_out = [case.example_id for case in cases if case.split == "holdout" and case.example_id]
+    learnt = {pk for model in models if model is not None for pk in learnt_of(model, held_out)}
+    if held_out and learnt.issuperset(held_out):
+        raise CannotJudge("One of the two models was trained on all that is held out.")
+    return [case for case in cases if case.split != "holdout" or case.example_id not in learnt]
+
+
+def learnt_of(model_version: ModelVersion, examples: Sequence[int]) -> set[int]:
+    """Return which of the examples have an input that the model was trained on."""
+    version = model_version.run.dataset_version
+    return set() if version is None else datasets.taught_by(version, examples)
+
+
+def _case(
+    task: Task, row: datasets.Row | Example, example_id: int, feedback_id: str | None
+) -> Case:
     return Case(
+        example_id=example_id,
         text=reading(task.kind.text_of(row.input)),
         output=row.output,
         split=row.split,

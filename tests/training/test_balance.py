@@ -1,6 +1,7 @@
 """What is told of a version: its content, shift and coverage, slices, and the weights of strata."""
 
 from itertools import count, islice
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -13,7 +14,7 @@ from privacy.access import create_key
 from tests.training.builders import GOOD, Product, processed, shown_days_ago, side_of
 from training import balance, datasets, rollouts, run_weights, runs, slices
 from training.errors import VersionNotReady
-from training.models import Dataset, DatasetVersion
+from training.models import Dataset, DatasetVersion, Shard
 
 pytestmark = pytest.mark.django_db
 
@@ -147,7 +148,10 @@ def test_of_a_large_version_a_part_is_read_and_said(product, monkeypatch):
 def test_an_empty_version_says_so(product):
     found = balance.of_version(product.version())
     assert found["rows"] == {"total": 0, "read": 0}
-    assert found["slices"]["says"] == "There is no champion to ask, or no holdout."
+    assert (
+        found["slices"]["says"]
+        == "There is no champion to ask, or nothing held out that it was not trained on."
+    )
 
 
 @pytest.mark.parametrize(
@@ -300,6 +304,31 @@ def test_the_page_says_it_in_words_and_in_plots(product, admin_client):
     assert plots > 5
     assert answer.count('role="img" aria-label=') == plots
     assert "style=" not in answer
+
+
+def test_what_is_undesired_is_no_answer_to_be_right_about(product):
+    product.add_corpus()
+    rollouts.promote(product.model())
+    for text in held_out(2):
+        processed(product.react(product.show(text, "neg"), "down"))
+    thumbs = Dataset.objects.create(
+        project=product.project, task=product.task, name="thumbs", purpose="unpaired"
+    )
+    version = product.version(thumbs)
+    assert version.counts["splits"] == {"holdout": 2}
+    said = balance.of_version(version)
+    assert said["slices"]["says"].startswith("There is no champion to ask, or nothing held out")
+    assert said["label_shift"]["labels"] == []
+
+
+def test_the_page_of_a_version_whose_file_is_damaged(product, admin_client, settings):
+    product.add_corpus()
+    version = product.version()
+    shard = Shard.objects.get().sha256
+    Path(settings.STORAGE_URL, "shards", shard[:2], shard).write_bytes(b"rubbish")
+    answer = admin_client.get(page(version))
+    assert answer.status_code == 200
+    assert b"cannot be read" in answer.content
 
 
 def test_the_page_of_a_version_that_is_not_ready(product, admin_client):

@@ -33,6 +33,16 @@ def test_it_works(product):
     assert succeed("rebuild", "model", "mood", 1).endswith("The hash is the same.\n")
 
 
+def test_a_gate_asks_what_is_for_train(product, champion):
+    thumbs = Dataset.objects.create(
+        project=product.project, task=product.task, name="thumbs", purpose="unpaired"
+    )
+    held_out = product.task.examples.filter(split="holdout").first()
+    product.approve(held_out.input, held_out.output)
+    product.version(thumbs)
+    assert "204 held-out cases" in succeed("gate", "mood", "--version", 1)
+
+
 UNKNOWN = [
     (("train", "mood"), 1),
     (("rollout", "mood", 1), 1),

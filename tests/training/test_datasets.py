@@ -319,6 +319,11 @@ def server(product):
     return products.Product(product.project.slug)
 
 
+def test_what_a_version_left_out_is_told_when_it_is_built(server, product):
+    datasets.request_version(product.dataset)
+    assert server.get(LEFT_OUT.replace("/1/", "/2/"), 409)["code"] == "training.version_not_ready"
+
+
 def test_what_a_version_left_out_is_listed(server, product):
     example = product.task.examples.get(feedback__isnull=False)
     newest, *others = server.get(f"{LEFT_OUT}?reason=near_holdout")["results"]

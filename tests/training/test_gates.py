@@ -153,6 +153,12 @@ def kind(name):
     return {"split": "holdout", "is_pinned": False, "source": "feedback"} | CASES[name]
 
 
+def test_a_case_of_neither_side_is_an_unseen_one():
+    judged = outcomes([*HOLDOUT, case("left out", split="", case="regression")], RIGHT, RIGHT)
+    assert judged["unseen_cases"].details["n"] == 1
+    assert judged["holdout"].details["n"] == len(HOLDOUT)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_one_flip_is_listed_and_not_refused(name):
     cases = [gates.Case(f"text {n}", "pos", feedback_id=f"id-{n}", **kind(name)) for n in range(40)]

@@ -11,11 +11,13 @@ from django.db import connection
 from django.utils import timezone
 
 from config import storage
+from config.errors import Malformed
 from feedback.models import Task
-from tests.training.builders import Product
+from privacy import consent
+from tests.training.builders import Product, texts_of
 from training import datasets, leases, runs, tasks
-from training.errors import LeaseLost
-from training.models import DatasetVersion, ModelVersion, Run
+from training.errors import CannotJudge, LeaseLost
+from training.models import Dataset, DatasetVersion, ModelVersion, Run
 
 CONNECTION = ("NAME", "USER", "PASSWORD", "HOST", "PORT")
 
@@ -146,6 +148,44 @@ def test_with_one_label_a_run_fails_and_says_so(product):
 def test_without_holdout_a_run_fails_and_says_so(product):
     product.add(("good soup", "pos"), ("bad tea", "neg"), split="train")
     assert failed(product.train()).startswith("training.cannot_judge: The task has no holdout")
+
+
+def test_a_run_takes_no_dataset_of_another_purpose(product):
+    with pytest.raises(Malformed, match="thumbs is for unpaired: a run takes a dataset for train"):
+        runs.request(product.task, dataset=dataset_of(product, "thumbs", purpose="unpaired"))
+
+
+def test_retrains_use_a_dataset_for_train_whatever_has_its_name(product):
+    dataset_of(product, "mood-train", purpose="unpaired")
+    assert product.dataset.purpose == "train"
+
+
+def dataset_of(product, name, **fields):
+    return Dataset.objects.create(project=product.project, task=product.task, name=name, **fields)
+
+
+def test_a_correction_that_is_left_out_guards_all_the_same(product):
+    text = next(texts_of("train"))
+    said = product.correct(text)
+    imported = dataset_of(product, "imported", purpose="train", settings={"sources": ["import"]})
+    version = product.version(imported)
+    assert [(case.text, case.output, case.split, case.case) for case in runs.cases_of(version)] == [
+        (text, "pos", "", "regression")
+    ]
+    consent.decide(project=product.project, user_id="ann", purpose="training", is_granted=False)
+    assert runs.cases_of(version) == []
+    assert said.status == "processed"
+
+
+def test_what_one_of_two_models_was_trained_on_is_not_asked(shop):
+    champion = shop.model()
+    settings_ = {"holdout_from": "2026-01-01T00:00:00Z"}
+    by_time = dataset_of(shop, "by-time", purpose="train", settings=settings_)
+    cases = runs.cases_of(shop.version(by_time))
+    fair = runs.without_learnt(cases, champion, None)
+    assert (len(cases), len(fair)) == (264, 204)
+    with pytest.raises(CannotJudge, match="was trained on all that is held out"):
+        runs.without_learnt([case for case in cases if case not in fair], champion)
 
 
 def test_a_run_whose_version_failed_fails_and_says_so(shop):

@@ -125,10 +125,12 @@ class LeftOutView(APIView):
     @documented(
         answer="What was left out and why; the row of the holdout that it is like, if it is that.",
         query=LeftOutQuery,
+        refusals=(409,),
     )
     def get(self, request: KeyRequest, name: Slug, number: int) -> Response:
         asked = read(request.query_params.dict(), LeftOutQuery)
         version = version_of(request, name, number)
+        datasets.require_ready(version)
         rows = LeftOut.objects.of_version(version).select_related("example__feedback")
         if asked.reason is not None:
             rows = rows.filter(reason=asked.reason)

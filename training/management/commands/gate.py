@@ -65,6 +65,7 @@ class Command(BaseCommand):
             version = choose.model_version(options["task"], options["number"], options["project"])
             return gates.judge_version(version, cases)
         champion = gates.champion_of(task)
+        cases = runs.without_learnt(cases, champion)
         rival = None if champion is None else runs.predictor(runs.load(champion))
         return gates.judge(cases, _recorded(task, options["outputs"]), rival)
 
@@ -77,7 +78,9 @@ class Command(BaseCommand):
 
 
 def _newest_cases(task: Task) -> list[Case]:
-    ready = DatasetVersion.objects.filter(dataset__task=task, status="ready")
+    ready = DatasetVersion.objects.filter(
+        dataset__task=task, dataset__purpose="train", status="ready"
+    )
     version = ready.select_related("dataset__task").order_by("-created_at", "-pk").first()
     if version is None:
         raise CannotJudge("The task has no dataset version yet: run build_dataset or train.")
