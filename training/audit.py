@@ -18,7 +18,7 @@ from config.errors import FileDamaged, FileMissing
 from feedback.duplicates import DUPLICATE_BITS, DUPLICATE_JACCARD, GRAM, SHORT_CHARS, fold
 from feedback.models import Task
 from feedback.normalise import content_hash
-from training import datasets
+from training import curation, datasets
 from training.curation import content, permission
 from training.curation.content import Content, Pictures
 from training.datasets import shards
@@ -68,6 +68,9 @@ def _findings(version: DatasetVersion, examples: Counter[str]) -> Iterator[Findi
     """Yield what is wrong, and count the members of each side on the way."""
     task, is_split = version.dataset.task, PURPOSES[version.dataset.purpose].is_split
     holdout = Holdout(task)
+    if is_split and version.seen_to is not None:
+        for rows in curation.guards_of(version.dataset, unless_since=version.seen_to):
+            holdout.add(rows)
     never = permission.forbidden(task, as_of=version.as_of)  # who said so since is not read
     hashes: set[bytes] = set()
     for split in ("holdout", "train"):

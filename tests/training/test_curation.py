@@ -1,6 +1,6 @@
 """Which examples a version takes."""
 
-from itertools import islice
+from itertools import count, islice
 from uuid import uuid4
 
 import pytest
@@ -10,8 +10,9 @@ from feedback import review
 from feedback.models import Example, Feedback, Image
 from feedback.normalise import content_hash
 from privacy import consent
-from tests.training.builders import Product, inputs, processed, shown_days_ago, texts_of
+from tests.training.builders import Product, inputs, processed, shown_days_ago, side_of, texts_of
 from training import datasets, run_weights
+from training.audit import audit
 from training.models import Dataset, LeftOut
 
 SENTENCE = "the waiter forgot our soup twice, and the bread was cold"
@@ -78,6 +79,25 @@ def test_named_texts_are_compared_as_the_model_reads_them(product):
 def test_a_row_that_is_like_one_of_the_train_side_stays(product):
     product.add((SENTENCE, "neg"), (f"{SENTENCE}!", "neg"), split="train")
     assert product.version().counts["left_out"] == {}
+
+
+@pytest.mark.parametrize("purpose", ["preference", "unpaired"])
+def test_what_is_held_out_is_so_in_a_dataset_that_never_takes_it(product, purpose):
+    """Starting data are neither a pair nor a thumb."""
+    dataset = Dataset.objects.create(
+        project=product.project, task=product.task, purpose=purpose, name="other"
+    )
+    alike = next(text for n in count() if side_of(text := f"{SENTENCE} {n}") == "train")
+    for text in (alike, OTHER):
+        product.correct(text)
+        product.approve(text, user="ben")
+    assert inputs(product.version(dataset)) == sorted([alike, OTHER])
+    product.add((f"{SENTENCE}!", "pos"), split="holdout")
+    second = product.version(dataset)
+    assert (inputs(second), second.counts["left_out"]) == ([OTHER], {"near_holdout": 1})
+    Example.objects.filter(source="import").update(superseded_at=timezone.now())
+    assert inputs(product.version(dataset)) == sorted([alike, OTHER])
+    assert all(audit(version).found == {} for version in dataset.versions.all())
 
 
 def test_a_train_row_comes_back_when_its_like_has_left_the_holdout(product):

@@ -1,21 +1,31 @@
 """Which examples a version takes, and why the others were left out."""
 
 import hashlib
+from collections.abc import Iterable, Iterator
 from itertools import chain
 
 import msgspec
-from django.db import connection
+from django.db import connection, transaction
 
 from feedback.models import Task
 from training.curation import content
 from training.curation.alike import SPLITS, Sides
 from training.curation.content import Content, Pictures
-from training.curation.deciding import GONE, decide
-from training.curation.settings import DatasetSettings
+from training.curation.deciding import GONE, GUARD, decide
+from training.curation.settings import DatasetSettings, settings_of
 from training.models import Dataset, Reason
 from training.purposes import PURPOSES, Purpose
 
-__all__ = ["GONE", "DatasetSettings", "Sides", "choose", "decide", "rules_of", "settings_of"]
+__all__ = [
+    "GONE",
+    "GUARD",
+    "DatasetSettings",
+    "Sides",
+    "choose",
+    "decide",
+    "rules_of",
+    "settings_of",
+]
 RULES = 2  # raised when what is decided here or hashed changes: versions are then built whole
 _JUDGED = """
     DROP TABLE IF EXISTS judged;
@@ -24,10 +34,6 @@ _JUDGED = """
         holdout_example_id bigint, similarity float8
     ) ON COMMIT DROP"""
 _COPY = "COPY judged (example_id, split, reason, row_hash) FROM STDIN"
-
-
-def settings_of(dataset: Dataset) -> DatasetSettings:
-    return msgspec.convert(dataset.settings, DatasetSettings)
 
 
 def rules_of(dataset: Dataset) -> str:
@@ -50,15 +56,29 @@ def choose(dataset: Dataset, sides: Sides | None, *, since: int | None) -> None:
     decide(dataset, settings, since=since)
     with connection.cursor() as cursor:
         cursor.execute(_JUDGED)
-    rows = {
+    rows: dict[str, Iterable[list[Content]]] = {
         split: (_judge(dataset.task, purpose, settings, part) for part in content.of_decided(split))
         for split in SPLITS
     }
     if sides is not None:
+        rows["holdout"] = chain(rows["holdout"], content.of_decided("holdout", reason=GUARD))
         sides.add(rows, is_whole=since is None)
     else:
         for _ in chain.from_iterable(rows.values()):
             pass  # judged as they are read
+
+
+def guards_of(dataset: Dataset, *, unless_since: int) -> Iterator[list[Content]]:
+    """Yield what the task holds out and the dataset never takes, if nothing changed it since."""
+    settings = settings_of(dataset)
+    with transaction.atomic():
+        decide(dataset, settings, since=unless_since)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT id FROM decided")
+            changed = {pk for (pk,) in cursor.fetchall()}
+        decide(dataset, settings, since=None)
+        for rows in content.of_decided("holdout", reason=GUARD):
+            yield [row for row in rows if row.id not in changed]
 
 
 def _judge(

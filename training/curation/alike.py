@@ -8,7 +8,7 @@ import logging
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,8 +16,9 @@ import numpy as np
 from django.conf import settings
 from django.db import connection
 
-from training.curation import content
+from training.curation import content, deciding
 from training.curation.content import Content, Pictures
+from training.curation.settings import settings_of
 from training.models import Dataset, DatasetVersion, Reason
 from training.near import Match, NearIndex, Signed, TooAlike, find, sign
 
@@ -59,6 +60,7 @@ class Sides:
         `is_compared` becomes false where too many texts are alike to compare them all.
         """
         self._dataset = dataset
+        self._settings = settings_of(dataset)
         self._task = dataset.task
         # Named so that no other database's files are taken for this one's.
         name = f"{version.cluster}-{dataset.pk}-{dataset.created_at.timestamp():.0f}"
@@ -85,6 +87,9 @@ class Sides:
     def _catch_up(self, covered: int, parent: DatasetVersion) -> None:
         for split, index in self._indexes.items():
             parts = content.of_members(self._dataset, parent.version, split, after=covered)
+            if split == "holdout" and self._dataset.purpose != "train":
+                deciding.decide(self._dataset, self._settings, since=None)
+                parts = chain(parts, content.of_decided(split, reason=deciding.GUARD))
             index.add(_last_step(parent), self._signed(parts))
 
     def add(self, rows: Mapping[str, Iterable[list[Content]]], *, is_whole: bool) -> None:
@@ -147,7 +152,11 @@ class Sides:
         asked = {"ids": np.unique(ids).tolist(), "split": split, "dataset": self._dataset.pk}
         with connection.cursor() as cursor:
             cursor.execute(_COUNTS, asked)
-            return np.isin(ids, np.array([pk for (pk,) in cursor.fetchall()], dtype=np.int64))
+            counting = [pk for (pk,) in cursor.fetchall()]
+        others = sorted(set(asked["ids"]) - set(counting)) if split == "holdout" else []
+        if others:
+            counting += deciding.guards_among(self._dataset, self._settings, others)
+        return np.isin(ids, np.array(counting, dtype=np.int64))
 
     def _write(self, found: list[Match]) -> None:
         columns: dict[str, list[Any]] = {

@@ -35,13 +35,16 @@ class Content(NamedTuple):
     rejected: Any
 
 
-def of_decided(split: str) -> Iterator[list[Content]]:
-    """Yield what `decided` leaves in on one side of the split, some thousand at a time."""
+def of_decided(split: str, *, reason: str = "") -> Iterator[list[Content]]:
+    """Yield what `decided` leaves in on one side of the split, some thousand at a time.
+
+    Or what it says that `reason` of.
+    """
     yield from _read(
         f"""SELECT d.id, d.split, d.kind, {_COLUMNS} FROM decided AS d
         JOIN feedback_example AS e ON e.id = d.id
-        WHERE d.reason = '' AND d.split = %s""",  # noqa: S608
-        [split],
+        WHERE d.reason = %s AND d.split = %s""",  # noqa: S608
+        [reason, split],
     )
 
 

@@ -3,6 +3,9 @@
 Whatever may change an answer notes its transaction in `touched`; see docs/decisions/0008.
 """
 
+from datetime import UTC
+from typing import Any
+
 from django.db import connection
 
 from feedback.signals import EXPLICIT, IMPLICIT
@@ -12,6 +15,8 @@ from training.models import Dataset
 from training.purposes import PURPOSES, Purpose
 
 GONE = "gone"  # replaced, or never meant for the purpose: not worth a word
+# Held out by the task, and never meant for the purpose: what is like it is not trained on.
+GUARD = "guard"
 # Answers about which anything changed, then all examples that hang on one of them, then all that
 # were left out for being like one of these.
 _CANDIDATE = """
@@ -65,9 +70,22 @@ _OUTDONE = f"""
 
 
 def _decide(purpose: Purpose, which: str) -> str:
+    takes, examined = purpose.takes, PURPOSES["train"].takes if purpose.is_split else "false"
     return f"""
         SELECT e.id, at.split, {purpose.kind}::text AS kind, CASE
-            WHEN e.superseded_at IS NOT NULL OR NOT ({purpose.takes}) THEN '{GONE}'
+            WHEN {takes} THEN verdict.reason
+            WHEN verdict.reason = '' THEN '{GUARD}' ELSE '{GONE}' END AS reason
+        FROM feedback_example AS e
+        LEFT JOIN feedback AS f ON f.number = e.feedback_id
+        LEFT JOIN feedback_review AS r ON r.feedback_id = e.feedback_id
+        LEFT JOIN feedback_inference AS i ON i.number = coalesce(f.inference_id, e.inference_id)
+        CROSS JOIN LATERAL (SELECT CASE
+            WHEN %(holdout_from)s::timestamptz IS NULL THEN e.split
+            WHEN coalesce(f.created_at, i.created_at, e.created_at) >= %(holdout_from)s
+            THEN 'holdout' ELSE 'train' END AS split) AS at
+        CROSS JOIN LATERAL (SELECT CASE
+            WHEN e.superseded_at IS NOT NULL THEN '{GONE}'
+            WHEN NOT ({takes} OR ({examined} AND at.split = 'holdout')) THEN '{GONE}'
             WHEN e.source = 'silence' AND (NOT %(is_silence_on)s OR EXISTS (
                 SELECT 1 FROM feedback AS g WHERE g.inference_id = e.inference_id)
             ) THEN '{GONE}'
@@ -84,15 +102,7 @@ def _decide(purpose: Purpose, which: str) -> str:
                 (e.source <> ALL(%(sources)s::text[]) AND cardinality(%(sources)s::text[]) > 0)
                 OR (e.signal <> ALL(%(signals)s::text[]) AND cardinality(%(signals)s::text[]) > 0
                     AND e.source IN ('feedback', 'audit'))) THEN 'not_in_dataset'
-            ELSE '' END AS reason
-        FROM feedback_example AS e
-        LEFT JOIN feedback AS f ON f.number = e.feedback_id
-        LEFT JOIN feedback_review AS r ON r.feedback_id = e.feedback_id
-        LEFT JOIN feedback_inference AS i ON i.number = coalesce(f.inference_id, e.inference_id)
-        CROSS JOIN LATERAL (SELECT CASE
-            WHEN %(holdout_from)s::timestamptz IS NULL THEN e.split
-            WHEN coalesce(f.created_at, i.created_at, e.created_at) >= %(holdout_from)s
-            THEN 'holdout' ELSE 'train' END AS split) AS at
+            ELSE '' END AS reason) AS verdict
         WHERE {which}"""  # noqa: S608
 
 
@@ -102,16 +112,38 @@ def decide(dataset: Dataset, settings: DatasetSettings, *, since: int | None) ->
     With all of the task's examples, or with those that may be decided otherwise since the
     transaction `since`. Call inside a transaction.
     """
-    task, purpose = dataset.task, PURPOSES[dataset.purpose]
+    purpose = PURPOSES[dataset.purpose]
     if since is None:
         rows = f"WITH {WORD} {_decide(purpose, 'e.task_id = %(task)s')}"
     else:
-        # OFFSET 0 keeps PostgreSQL from reading whole tables for a few candidates.
-        each = f"LATERAL ({_decide(purpose, 'e.id = candidate.id')} OFFSET 0) AS d"
-        rows = f"WITH {WORD}, {_CANDIDATE} SELECT d.* FROM candidate, {each}"  # noqa: S608
-    asked = parameters(task) | {
+        rows = f"WITH {WORD}, {_CANDIDATE} {_of_candidates(purpose)}"
+    asked = _parameters(dataset, settings) | {"since": since}
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE IF EXISTS decided")
+        cursor.execute(f"CREATE TEMPORARY TABLE decided ON COMMIT DROP AS {rows}", asked)
+        cursor.execute("CREATE INDEX ON decided (id); ANALYZE decided")
+
+
+def guards_among(dataset: Dataset, settings: DatasetSettings, examples: list[int]) -> list[int]:
+    """Return which of these examples are held out by the task and never meant for the dataset."""
+    candidate = "candidate AS (SELECT unnest(%(examples)s::bigint[]) AS id)"
+    rows = f"WITH {WORD}, {candidate} {_of_candidates(PURPOSES[dataset.purpose])}"
+    asked = _parameters(dataset, settings) | {"examples": examples}
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT id FROM ({rows}) AS r WHERE reason = '{GUARD}'", asked)  # noqa: S608
+        return [pk for (pk,) in cursor.fetchall()]
+
+
+def _of_candidates(purpose: Purpose) -> str:
+    # OFFSET 0 keeps PostgreSQL from reading whole tables for a few candidates.
+    each = f"LATERAL ({_decide(purpose, 'e.id = candidate.id')} OFFSET 0) AS d"
+    return f"SELECT d.* FROM candidate, {each}"  # noqa: S608
+
+
+def _parameters(dataset: Dataset, settings: DatasetSettings) -> dict[str, Any]:
+    task = dataset.task
+    return parameters(task) | {
         "dataset": dataset.pk,
-        "since": since,
         "explicit": EXPLICIT,
         "implicit": IMPLICIT,
         "is_silence_on": task.silence_weight > 0,
@@ -119,9 +151,6 @@ def decide(dataset: Dataset, settings: DatasetSettings, *, since: int | None) ->
         "labels": task.labels,
         "sources": settings.sources,
         "signals": settings.signals,
-        "holdout_from": settings.holdout_from,
+        # PostgreSQL knows no offset of 16 hours and more.
+        "holdout_from": settings.holdout_from and settings.holdout_from.astimezone(UTC),
     }
-    with connection.cursor() as cursor:
-        cursor.execute("DROP TABLE IF EXISTS decided")
-        cursor.execute(f"CREATE TEMPORARY TABLE decided ON COMMIT DROP AS {rows}", asked)
-        cursor.execute("CREATE INDEX ON decided (id); ANALYZE decided")

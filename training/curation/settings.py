@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from training.models import Dataset
+
 SignalName = Literal[
     "up", "down", "correction", "edited", "regenerated", "accepted", "resolved", "abandoned"
 ]
@@ -33,3 +35,7 @@ class DatasetSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         bool,
         Meta(description="Let rare strata (topic, label, month, slice) weigh more in training."),
     ] = False
+
+
+def settings_of(dataset: Dataset) -> DatasetSettings:
+    return msgspec.convert(dataset.settings, DatasetSettings)

@@ -48,7 +48,7 @@ _ADMIT = """
 _LEFT_OUT = f"""
     CREATE TEMPORARY TABLE refused ON COMMIT DROP AS
     SELECT id AS example_id, reason, NULL::bigint AS holdout_example_id, NULL::float8 AS similarity
-    FROM decided WHERE reason NOT IN ('', '{curation.GONE}')
+    FROM decided WHERE reason NOT IN ('', '{curation.GONE}', '{curation.GUARD}')
     UNION ALL SELECT example_id, reason, holdout_example_id, similarity
     FROM judged WHERE reason <> ''"""  # noqa: S608
 _IS_LEFT_OUT = """
