@@ -25,13 +25,12 @@ from feedback.capture.lookups import Known, SeenInference
 from feedback.capture.rows import FeedbackRow, InferenceRow, bytea
 from feedback.models import ID_LENGTH, Task
 from feedback.normalise import content_hash
-from feedback.serializers import FeedbackBody, InferenceBody, SentBody
+from feedback.serializers import FeedbackBody, InferenceBody, SentBody, in_utc
 from privacy import consent
 from privacy.access import Sender
 from privacy.models import ConsentDefault
 
 Body = TypeVar("Body", bound=SentBody)
-LATEST_YEAR = 9998  # PostgreSQL knows years after 9999, Python does not
 MODEL_VERSION_LENGTH = 200
 
 
@@ -208,19 +207,17 @@ class Door:
             "is_verified": item.is_verified,
             "session_id": clean_id(body.session_id, ID_LENGTH),
             "fingerprint": bytea(print_),
-            "occurred_at": body.occurred_at,
+            "occurred_at": body.occurred_at and in_utc(body.occurred_at, "/occurred_at"),
         }
 
     def _welcome(self, body: SentBody) -> None:
-        """Refuse whom nobody asked, who said no, and times that could not be read back."""
+        """Refuse whom nobody asked, and who said no."""
         if body.user_id is None and not self.sender.is_trusted:
             raise malformed("/user_id", "A capture key says whose act it sends.")
         if body.user_id is not None:
             said = self.known.people.get(body.user_id)
             by_default = self.known.consent_default or ConsentDefault.WITHHELD
             consent.check(said=said, by_default=by_default)
-        if body.occurred_at is not None and not 1970 <= body.occurred_at.year <= LATEST_YEAR:
-            raise malformed("/occurred_at", f"Between the years 1970 and {LATEST_YEAR}.")
 
 
 def _act_of(sender: Sender, item: Sent[FeedbackBody]) -> Act | None:

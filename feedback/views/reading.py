@@ -13,7 +13,7 @@ from config.errors import NotFound
 from config.schema import documented
 from feedback import review
 from feedback.models import Feedback
-from feedback.serializers import Identifier, ReviewBody, Slug, Time, whole_document
+from feedback.serializers import Identifier, ReviewBody, Slug, Time, in_utc, whole_document
 from privacy.access import AnyScope, KeyRequest, admit
 from privacy.models import Scope
 
@@ -49,7 +49,7 @@ def filtered(request: KeyRequest) -> QuerySet[Feedback]:
         type_, _, id_ = filters.target.partition(":")
         rows = rows.filter(inference__target_type=type_, inference__target_id=id_)
     if filters.since is not UNSET:
-        rows = rows.filter(created_at__gte=filters.since)
+        rows = rows.filter(created_at__gte=in_utc(filters.since, "/since"))
     return rows
 
 

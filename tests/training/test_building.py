@@ -409,7 +409,7 @@ def test_a_time_may_part_the_sides(product):
     product.add((TRAIN, "pos"))
     Example.objects.update(created_at="2026-01-01T00:00:00Z")
     product.add((OTHER, "pos"), (SENTENCE, "pos"), split="train")
-    settings = {"holdout_from": "2026-06-01T00:00:00Z"}
+    settings = {"holdout_from": "2026-06-01T18:00:00+18:00"}
     dataset = Dataset.objects.create(
         project=product.project, task=product.task, settings=settings, name="by-time"
     )
