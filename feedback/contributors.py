@@ -17,6 +17,7 @@ LOW_TRUST = "feedback.low_trust"
 FEWEST_ACTS = 15  # below these a contributor is on probation
 QUARANTINED_BELOW, RELEASED_ABOVE = 0.3, 0.6  # probability of being honest
 FIGURES = ["honesty", "evidence", "acts", "agreed", "disagreed"]
+HARMFUL = "trust times {:g}: their rows did harm to the newest model"
 STEPS = 20  # trust has so many, one at least; a smaller change is no news
 
 
@@ -58,10 +59,10 @@ def apply(task: Task, scores: Iterable[Score]) -> None:
 
 
 def _judge(row: Contributor, score: Score) -> bool:
-    """Set standing and trust in memory; return whether they changed."""
+    """Set standing, trust and reason in memory; return whether they changed."""
     if row.is_held:
         return False
-    before = row.standing, row.trust
+    before = row.standing, row.trust, row.reason
     is_new = score.acts < FEWEST_ACTS
     limit = QUARANTINED_BELOW
     if row.standing == Standing.QUARANTINED:
@@ -70,15 +71,17 @@ def _judge(row: Contributor, score: Score) -> bool:
         limit = RELEASED_ABOVE
     honesty = 1.0 if is_new else score.honesty
     row.trust = max(1, round(honesty * score.credit * STEPS)) / STEPS
+    row.reason = HARMFUL.format(score.credit) if score.credit < 1 else ""
     row.standing = Standing.TRUSTED if score.honesty >= limit else Standing.QUARANTINED
     if is_new:
         row.standing = Standing.PROBATION
-    return before != (row.standing, row.trust)
+    return before != (row.standing, row.trust, row.reason)
 
 
 def _why(row: Contributor) -> str:
     honesty = 0.0 if row.honesty is None else row.honesty
-    return f"{row.acts} acts, honest with probability {honesty:.2f}"
+    found = f"{row.acts} acts, honest with probability {honesty:.2f}"
+    return (f"{found}; {row.reason}" if row.reason else found)[:100]
 
 
 @transaction.atomic
@@ -96,7 +99,7 @@ def hold(contributor: Contributor, *, standing: str, by: str, reason: str) -> No
 def let_go(contributor: Contributor, *, by: str) -> None:
     """Let the scores decide again, from their next round on; of whom they know little, now."""
     row = Contributor.objects.select_for_update().get(pk=contributor.pk)
-    row.is_held = False
+    row.is_held, row.reason = False, ""
     if row.acts < FEWEST_ACTS:
         row.standing, row.trust = Standing.PROBATION, 1.0
     row._change_reason = f"let go by {by}"

@@ -390,11 +390,11 @@ class Contributor(models.Model):
             return f"A moderator decided: {self.reason}" if self.reason else "A moderator decided."
         if self.honesty is None:
             return "Not scored yet."
-        if not self.acts:
-            return "Nothing said yet that could be judged."
-        agreed = f"Agreed with what is thought right {self.agreed} times, {self.disagreed} not"
-        said = f"honest with probability {self.honesty:.2f} by {self.acts} acts"
-        return f"{agreed}; {said}."
+        told = ["Nothing said yet that could be judged"]
+        if self.acts:
+            agreed = f"Agreed with what is thought right {self.agreed} times, {self.disagreed} not"
+            told = [agreed, f"honest with probability {self.honesty:.2f} by {self.acts} acts"]
+        return "; ".join([*told, *filter(None, [self.reason])]) + "."
 
 
 class DeadLetter(models.Model):

@@ -19,8 +19,8 @@ WHY = {
     "near_holdout": "it is nearly the same as what is kept for testing models",
 }
 REPLACED = "a later decision about it took its place"
-# What a status says where nothing more is known; the others are told by what followed.
-WAITING = {
+# What a status says of today, whatever was before; the others are told by what followed.
+TODAY = {
     "flagged": "Waiting for a moderator.",
     "failed": "Not used, because it could not be processed so far.",
     "erased": "Erased.",
@@ -30,7 +30,7 @@ WAITING = {
 def became(lineage: Document) -> list[Told]:
     """Return what happened to a feedback, oldest first, in words for its contributor.
 
-    Each is {at, text}; takes the document of `lineage.of_feedback`.
+    Each is {at, text}; takes the document of `lineage.of_feedback`. What is so today is last.
     """
     told = [
         _told(lineage["created_at"], "Received."),
@@ -38,7 +38,17 @@ def became(lineage: Document) -> list[Told]:
         *(line for name in _datasets(lineage) for line in _of_dataset(lineage, name)),
         *map(_of_model, lineage["models"]),
     ]
-    return sorted(told, key=lambda line: line["at"])
+    told.sort(key=lambda line: line["at"])
+    return told + _today(lineage, told[-1]["at"])
+
+
+def _today(lineage: Document, newest_at: str) -> list[Told]:
+    """Say what the feedback waits for now; nobody notes when it began to, at least so long ago."""
+    status, review = lineage["status"], lineage["review"]
+    if status not in TODAY:
+        return []
+    at = newest_at if review is None else max(newest_at, review["at"])
+    return [_told(at, TODAY[status])]
 
 
 def _told(at: str, text: str) -> Told:
@@ -46,16 +56,13 @@ def _told(at: str, text: str) -> Told:
 
 
 def _decided(lineage: Document) -> list[Told]:
-    """Say what the feedback waits for, or why it is used for nothing."""
+    """Say that the feedback waits for a version, or why it is used for nothing."""
     status, review, examples = lineage["status"], lineage["review"], lineage["examples"]
     if status == "rejected" and review is not None:
         said = f"Not used, because a moderator decided so: {review['reason']}"
         return [_told(review["at"], said)]
     if status == "rejected":
         return [_told(lineage["created_at"], f"Not used: {' '.join(lineage['rejections'])}")]
-    if status in WAITING:
-        at = lineage["created_at"] if review is None else review["at"]
-        return [_told(at, WAITING[status])]
     done_at = lineage["processed_at"] or lineage["created_at"]
     if status == "processed" and not examples:
         text = "Not used, because it does not say what would have been right."
@@ -96,12 +103,24 @@ def _of_dataset(lineage: Document, name: str) -> list[Told]:
 def _entered(stay: Document, *, was_in: bool) -> str:
     name, number, at = stay["dataset"], stay["since"], stay["since_at"]
     if "reason" not in stay:
-        use = "to teach models" if stay["split"] == "train" else "to test models, not to teach them"
-        return f"In version {number} of the dataset {name} since {_day(at)}, {use}."
+        return f"In version {number} of the dataset {name} since {_day(at)}, {_use(stay)}."
     why = WHY[stay["reason"]]
     if was_in:
         return _left(name, number, at, why)
     return f"Not used in version {number} of the dataset {name}, because {why}."
+
+
+def _use(stay: Document) -> str:
+    if teaches(stay):
+        return "to teach models"
+    # In an eval dataset it says nothing of others, which may teach with it.
+    return "to test models" + ("" if stay["purpose"] == "eval" else ", not to teach them")
+
+
+def teaches(stay: Document) -> bool:
+    """Return whether models are taught by what stays there: an eval dataset has rows to test by."""
+    is_to_teach: bool = stay["split"] == "train" and stay["purpose"] != "eval"
+    return is_to_teach
 
 
 def _left(name: str, number: int, at: str, why: str) -> str:

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from scipy.sparse import csr_array
 
-from config.errors import EmendError
+from config.errors import EmendError, Unavailable
 from feedback.contributors import FEWEST_ACTS
 from feedback.models import Feedback, Task
 from privacy.models import DataSubject, Purpose
@@ -47,7 +47,10 @@ def waiting_seconds() -> float | None:
 
 
 def credit_next() -> ModelCredit | None:
-    """Claim one model and credit what it learned from; return it, or None if there is none."""
+    """Claim one model and credit what it learned from; return it, or None if there is none.
+
+    Raises Unavailable; then the model is tried again when its lease is over.
+    """
     row = leases.claim(queued())
     if row is not None:
         with suppress(LeaseLost), leases.heartbeat(row):  # another worker goes on with it
@@ -58,6 +61,11 @@ def credit_next() -> ModelCredit | None:
 def _credit(row: ModelCredit) -> None:
     try:
         row.document = _document(row.model_version)
+    except Unavailable:
+        # No worker died of it, so it does not count: the storage may be away for long.
+        held = ModelCredit.objects.filter(pk=row.pk, attempts=row.attempts)
+        held.update(attempts=F("attempts") - 1)
+        raise
     except EmendError as error:
         row.error = f"{error.code}: {error.detail}"[:500]
     with transaction.atomic():
@@ -83,11 +91,15 @@ def _document(model_version: ModelVersion) -> dict[str, Any]:
     if version is None:
         raise NoCredit("What it was trained on is not known.")
     rows = list(datasets.rows(version))
-    taught = [row for row in rows if row.split == "train"]
-    if len(taught) > MOST_ROWS:
+    if sum(row.split == "train" for row in rows) > MOST_ROWS:
         raise NoCredit(f"It was trained on more than {MOST_ROWS:,} rows.")
     classifier = runs.load(model_version)
-    asked = [r for r in rows if r.split == "holdout" and r.output in classifier.labels]
+    # Who refused when it was trained may permit by now, with labels that it never saw.
+    rows = [row for row in rows if row.output in classifier.labels]
+    taught = [row for row in rows if row.split == "train"]
+    asked = [row for row in rows if row.split == "holdout"]
+    if not taught:
+        raise NoCredit("Who is behind what it was trained on permits it no more.")
     try:
         found = influence(
             classifier,

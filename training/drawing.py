@@ -7,6 +7,7 @@ from typing import Any
 from django.template.loader import render_to_string
 from django.urls import reverse
 
+from training.became import teaches
 from training.lineage import Document
 from training.models import Reason
 
@@ -57,10 +58,11 @@ def picture(document: Document) -> str:
 def _stages(document: Document) -> list[Stage]:
     first = document.get("dataset_version", document)  # of a model, of a version
     versions = document.get("dataset_versions", [first] if first else [])
+    by_time = sorted(versions, key=lambda row: row["as_of"] or "")  # a lineage has them by name
     models = document.get("models", [document])
     return [
         *(_said(document) if "examples" in document else _counted(first)),
-        _stage("Dataset version", "training_datasetversion", "{dataset} v{version}", versions),
+        _stage("Dataset version", "training_datasetversion", "{dataset} v{version}", by_time),
         _stage("Run", "training_run", "{status}, {created_at:.10}", document["runs"]),
         _stage(
             "Model", "training_modelversion", "{task} v{version}{serving}", map(_serving, models)
@@ -94,13 +96,18 @@ def _said(document: Document) -> list[Stage]:
 
 
 def _state(example: Document) -> str:
-    """Say where an example is now: in versions, or left out and why."""
+    """Say what an example is for now; if no dataset has it, which left it out last and why."""
     if not example["is_current"]:
         return "replaced by a later decision"
-    reasons = [stay["reason"] for stay in example["left_out"] if stay["until"] is None]
-    if reasons:
-        return f"left out: {Reason(reasons[-1]).label}"
-    return "to teach models" if example["split"] == "train" else "to test models"
+    stays, gaps = (
+        [stay for stay in example[name] if stay["until"] is None]
+        for name in ("versions", "left_out")
+    )
+    if gaps and not stays:
+        # The dataset comes last: the picture cuts what is too long.
+        return f"left out: {Reason(gaps[-1]['reason']).label} ({gaps[-1]['dataset']})"
+    is_taught = any(map(teaches, stays)) if stays else example["split"] == "train"
+    return "to teach models" if is_taught else "to test models"
 
 
 def _counted(version: Document | None) -> list[Stage]:

@@ -1,6 +1,7 @@
 """What became of a feedback, and what a model learned from: one statement each, by foreign keys.
 
-What was decided stands as it did at the time: history tables keep it. No document names a person.
+What was decided stands as it did at the time: history tables keep it. No document names a
+contributor; one of a feedback names the moderators who decided on it.
 """
 
 from collections.abc import Callable
@@ -126,8 +127,8 @@ _FROM_MODEL = """
 
 # --- A feedback: a stay is an interval of versions that an example is in, or is left out of -----
 _STAY = """
-    SELECT {columns}, s.example_id, s.dataset_id, d.name AS dataset, s.since_version AS since,
-        s.until_version AS until, s.id
+    SELECT {columns}, s.example_id, s.dataset_id, d.name AS dataset, d.purpose,
+        s.since_version AS since, s.until_version AS until, s.id
     FROM example JOIN {table} AS s ON s.example_id = example.id
     JOIN training_dataset AS d ON d.id = s.dataset_id AND d.project_id = example.project_id"""
 _IN = _STAY.format(
@@ -139,7 +140,7 @@ _OUT = _STAY.format(
     table="training_leftout", columns="NULL, s.reason, s.holdout_example_id, s.similarity"
 )
 _OF_STAY = """
-    stay.dataset, stay.since, stay.until, v.as_of AS since_at, (
+    stay.dataset, stay.purpose, stay.since, stay.until, v.as_of AS since_at, (
         SELECT as_of FROM training_datasets
         WHERE dataset_id = stay.dataset_id AND version = stay.until) AS until_at"""
 _SINCE = "JOIN training_datasets AS v ON v.dataset_id = stay.dataset_id AND v.version = stay.since"

@@ -1,7 +1,8 @@
 """Lineage as W3C PROV-JSON (member submission of 24 April 2013); pure: document in, document out.
 
 Entities are feedback, examples, dataset versions (each one collection, with its hash) and models;
-activities are reviews, processing, builds, runs and rollouts; people are agents, by pseudonym.
+activities are reviews, processing, builds, runs, rollouts and promotions; people are agents, by
+pseudonym. What gates said is in the lineage alone.
 """
 
 from collections.abc import Callable
@@ -71,7 +72,7 @@ def of_version(lineage: Document) -> Document:
 
 
 def of_model(lineage: Document) -> Document:
-    """Return the provenance of a model version: its run, data, gates and rollouts."""
+    """Return the provenance of a model version: its run, data, rollouts and promotions."""
     graph = _Graph(lineage["project"])
     version = lineage["dataset_version"]
     if version is not None:

@@ -1,5 +1,7 @@
 """Who is on probation, trusted or quarantined, and what becomes of their acts."""
 
+from dataclasses import replace
+
 import pytest
 from django.db import connection
 
@@ -181,6 +183,55 @@ def test_only_news_leave_history(task):
     assert row.history.count() == 1
     apply(task, score(honesty=0.8))
     assert row.history.count() == 2
+
+
+# --- Rows that did harm -------------------------------------------------------------------------
+HARM = "trust times 0.5: their rows did harm to the newest model"
+
+
+def harmful(**more):
+    return replace(score(**{"honesty": 0.9} | more), credit=0.5)
+
+
+def test_whose_rows_did_harm_is_told_so(shop, task):
+    row = apply(task, harmful())
+    assert (row.standing, row.trust) == ("trusted", 0.45)
+    told = shop.get("tasks/mood/contributors/eve/")["explanation"]
+    assert told.endswith(f"; honest with probability 0.90 by 40 acts; {HARM}.")
+    why = row.history.get().history_change_reason
+    assert why == f"40 acts, honest with probability 0.90; {HARM}"
+
+
+def test_harm_is_told_of_who_said_nothing_to_judge_by(task):
+    row = apply(task, harmful(acts=0))
+    assert row.explanation == f"Nothing said yet that could be judged; {HARM}."
+
+
+def test_the_longest_reason_fits_the_history(task):
+    row = apply(task, harmful(acts=20_000))
+    assert row.history.get().history_change_reason.endswith(HARM)
+
+
+def test_harm_is_news_where_trust_stays_the_same(task):
+    apply(task, score(honesty=0.5))
+    row = apply(task, harmful(honesty=1.0))
+    assert row.trust == 0.5
+    assert row.history.count() == 2
+
+
+def test_harm_that_is_over_is_told_no_more(task):
+    apply(task, harmful())
+    row = apply(task, score(honesty=0.9))
+    assert row.trust == 0.9
+    assert "harm" not in row.explanation
+
+
+def test_a_moderators_reason_ends_with_the_decision(task):
+    row = apply(task, score(honesty=0.9))
+    contributors.hold(row, standing="trusted", by="mia", reason="A colleague of ours.")
+    contributors.let_go(row, by="mia")
+    row.refresh_from_db()
+    assert "colleague" not in row.explanation
 
 
 def test_history_knows_what_was_and_holds_no_name(task):

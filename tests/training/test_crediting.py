@@ -4,12 +4,14 @@ import json
 
 import numpy as np
 import pytest
+from django.template.loader import render_to_string
 
+from config.errors import Unavailable
 from feedback.models import Feedback
 from privacy import consent
 from privacy.models import Purpose
-from tests.training.builders import BAD, GOOD, sentences, side_of
-from training import crediting
+from tests.training.builders import BAD, GOOD, sentences, side_of, texts_of
+from training import crediting, leases
 from training.credit import Credit
 from training.crediting import Voice
 from training.errors import NoCredit
@@ -161,6 +163,56 @@ def test_what_cannot_be_computed_says_why(product):
         crediting.of_model(model)
 
 
+def test_while_the_storage_is_away_it_stays_queued_however_often(product, monkeypatch):
+    row = ModelCredit.objects.create(model_version=product.register())
+    with monkeypatch.context() as patched:
+        patched.setattr(crediting, "_document", away)
+        for _ in range(leases.MAX_ATTEMPTS + 1):
+            with pytest.raises(Unavailable):
+                crediting.credit_next()
+            assert crediting.waiting_seconds() is None  # till the lease is over
+            ModelCredit.objects.update(lease_until=None)
+    monkeypatch.setattr(crediting, "_document", lambda _model: {"loss": 0.5})
+    assert crediting.credit_next() == row
+    row.refresh_from_db()
+    assert (row.status, row.document) == ("ready", {"loss": 0.5})
+
+
+def away(_model):
+    raise Unavailable
+
+
+def test_labels_that_the_model_never_saw_are_left_out(product):
+    product.task.labels = ["neg", "pos", "so-so"]
+    product.task.save()
+    product.add_corpus()
+    product.correct(next(texts_of("train")), right="so-so", user="eve")
+    version = product.version()
+    let_train(product, "eve", False)
+    model = product.train(version=version).model_version
+    let_train(product, "eve", True)
+    crediting.credit_next()
+    (source,) = crediting.of_model(model)["sources"]
+    assert (source["source"], source["rows"]) == ("import", 60)
+
+
+def test_of_a_model_that_everybody_withdrew_from_it_says_so(product):
+    for text, right in (("good", "pos"), ("bad", "neg")):
+        for n in range(9):
+            product.correct(f"{text} {n}", right=right, wrong="pos" if right == "neg" else "neg")
+    model = product.train().model_version
+    let_train(product, "ann", False)
+    crediting.credit_next()
+    with pytest.raises(NoCredit, match="permits it no more"):
+        crediting.of_model(model)
+
+
+def let_train(product, user, is_granted):
+    consent.decide(
+        project=product.project, user_id=user, purpose=Purpose.TRAINING, is_granted=is_granted
+    )
+
+
 def test_too_many_rows_are_said_to_be_too_many(product, monkeypatch):
     monkeypatch.setattr(crediting, "MOST_ROWS", 1)
     product.add(("good", "pos"), ("bad", "neg"), split="train")
@@ -170,3 +222,13 @@ def test_too_many_rows_are_said_to_be_too_many(product, monkeypatch):
     crediting.credit_next()
     with pytest.raises(NoCredit, match="more than 1 rows"):
         crediting.of_model(model)
+
+
+@pytest.mark.parametrize(
+    ("figure", "written"),
+    [(-0.00002, "-0.000020"), (0.0, "0.0"), (0.1234, "0.12"), (-12.34, "-12"), (123.4, "120")],
+)
+def test_a_figure_that_is_not_zero_does_not_look_so(figure, written):
+    group = {"rows": 1, "credit": figure, "low": figure, "high": figure, "rank": 1}
+    page = render_to_string("emend/credit_figures.html", {"group": group})
+    assert f">{written}</span> <small>({written} to {written})<" in page

@@ -10,7 +10,7 @@ from django.test import Client
 from feedback import review
 from tests.training.builders import built, texts_of
 from training import drawing, lineage, rollouts
-from training.models import Run
+from training.models import Dataset, Run
 from training.rollouts import Plan
 
 TEXT = next(texts_of("train"))
@@ -110,6 +110,41 @@ def test_what_was_left_out_says_why(product):
     product.version()
     trace = lineage.of_feedback(feedback, has_keys=True)
     assert "left out: its feedback is not" in stages_of(drawing.picture(trace))["Example"]
+
+
+def dataset(product, name, **fields):
+    return Dataset.objects.create(task=product.task, project=product.project, name=name, **fields)
+
+
+def drawn(feedback):
+    return stages_of(drawing.picture(lineage.of_feedback(feedback, has_keys=True)))
+
+
+def test_what_was_left_out_says_of_which_dataset(product):
+    feedback = product.correct(TEXT)
+    product.version(dataset(product, "ups", settings={"signals": ["up"]}))
+    picture = drawing.picture(lineage.of_feedback(feedback, has_keys=True))
+    assert "settings leave it out (ups)</dd>" in picture
+
+
+def test_what_one_dataset_leaves_out_and_another_has_is_not_left_out(product):
+    feedback = product.correct(TEXT)
+    product.version(dataset(product, "ups", settings={"signals": ["up"]}))
+    product.version()
+    assert drawn(feedback)["Example"] == "to teach models"
+
+
+def test_what_only_an_eval_dataset_has_is_to_test_models(product):
+    feedback = product.correct(TEXT)
+    product.version(dataset(product, "mood-eval", purpose="eval"))
+    assert drawn(feedback)["Example"] == "to test models"
+
+
+def test_the_newest_version_is_drawn_whatever_the_names_of_datasets(product):
+    feedback = product.correct(TEXT)
+    product.version(dataset(product, "z-old"))
+    product.version()
+    assert drawn(feedback)["Dataset version"] == "mood-train v1 and 1 more"
 
 
 def test_a_picture_holds_no_markup_of_others_and_no_script(product):

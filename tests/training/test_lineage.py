@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from config import database
 from feedback import contributors, review
+from feedback.contributors import Score
 from feedback.models import Contributor
 from privacy import consent
 from privacy.models import Purpose
@@ -20,6 +21,7 @@ from training.rollouts import Plan
 
 TEXT, OTHER = islice(texts_of("train"), 2)
 HELD_OUT = next(texts_of("holdout"))
+EVAL = {"name": "mood-eval", "purpose": "eval"}
 
 
 def texts_told(feedback):
@@ -329,6 +331,21 @@ def test_what_is_held_out_tests_models(product):
     said = " ".join(texts_told(feedback))
     assert "to test models, not to teach them." in said
     assert "Tested model 1 of mood." in said
+
+
+def test_what_an_eval_dataset_has_tests_models(product):
+    feedback = product.correct(TEXT)
+    product.version(Dataset.objects.create(task=product.task, project=product.project, **EVAL))
+    assert texts_told(feedback)[-1].endswith(", to test models.")
+
+
+def test_what_waits_again_says_so_last(product):
+    feedback = product.correct(TEXT)
+    product.version()
+    contributors.apply(product.task, [Score("ann", 0.01, -3.0, acts=40, agreed=0, disagreed=40)])
+    told = lineage.of_feedback(feedback)["became"]
+    assert [line["text"].split()[0] for line in told] == ["Received.", "In", "Waiting"]
+    assert told == sorted(told, key=lambda line: line["at"])
 
 
 def test_a_later_decision_goes_on_with_the_same_stay(product):
