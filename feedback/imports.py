@@ -36,6 +36,7 @@ class Item(NamedTuple):
     case: str = ""
     label: bool | None = None
     place: str = ""  # where a person finds it; else it goes by its number
+    fault: str = ""  # why its reader could not read it: then it holds nothing else
 
 
 class Row(NamedTuple):
@@ -117,6 +118,8 @@ def _sides(task: Task, batch: list[Row]) -> dict[bytes, str]:
 
 
 def _check(task: Task, item: Item) -> None:
+    if item.fault:
+        raise malformed("", item.fault)
     content = {"input": item.input, "output": item.output, "rejected": item.rejected}
     try:
         json.loads(json.dumps(content))  # what no request could send comes in by no file
@@ -129,14 +132,21 @@ def _check(task: Task, item: Item) -> None:
             check_output(task, item.input, item.rejected)
         except Malformed as error:
             raise _placed(error, "/rejected", "Rejected", within="/output") from None
+    _check_notes(item)
+
+
+def _check_notes(item: Item) -> None:
+    """Judge what an item says besides its content."""
     if not is_number(item.weight) or not 0 <= item.weight <= 1:
         raise malformed("/weight", "A number from 0 to 1.")
     if item.split not in (None, "train", "holdout"):
         raise malformed("/split", "train or holdout.")
     if item.case not in get_args(Case):
         raise malformed("/case", "golden, regression or nothing.")
-    if item.label not in (None, True, False):
+    if item.label is not None and not isinstance(item.label, bool):
         raise malformed("/label", "true (desirable), false or nothing.")
+    if item.label is False and item.case:  # a case says what is right, and is trained on
+        raise malformed("/label", f"false (undesirable) is no {item.case} case.")
 
 
 def _placed(error: Malformed, pointer: str, place: str, *, within: str = "") -> Malformed:

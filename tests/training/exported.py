@@ -12,7 +12,7 @@ from training.formats.csv import FORMULA
 FORMULAS = ["=cmd|' /C calc'!A0", "'=x", "''-1", "+1", "-1", "@a", "\t=1", "\r", "\n=1"]
 TEMPLATES = [
     *("{{7*7}}", "{% raw %}x{% endraw %}", "{# c #}", "{{{#}}}", "{", "{{", "{%", "#}", "}}"),
-    *("file:///etc/passwd", "package:x:y", "{{input}}", "ends\n"),
+    *("file:///etc/passwd", "package:x:y", "{{input}}", "ends\n", "x {\n"),
 ]
 JSON_LIKE = ["007", "1e5", "true", "null", '{"a":1}', "[1]", '"', "'", "NA"]
 LINES = ["a\u2028b\u2029c\x85d", "a\r\nb\nc\rd", "</script>", "é漢🙂", "x" * 65_536]

@@ -311,6 +311,15 @@ def test_coco_has_the_fields_that_its_readers_need():
     assert coco["info"]["year"] == 2026
 
 
+@pytest.mark.parametrize("name", ["file_name", "image"])
+def test_a_picture_is_shown_whichever_importer_named_it(name):
+    rows = [row(input={"page": {"width": 9, "height": 9}, name: "a.png"}, output={"boxes": []})]
+    (task,) = json.loads(written("label-studio", rows, about("layout")))
+    (image,) = json.loads(written("coco", rows, about("layout")))["images"]
+    assert (task["data"]["image"], image["file_name"]) == ("a.png", "a.png")
+    assert task["data"]["input"] == image["input"] == rows[0]["input"]
+
+
 @pytest.mark.parametrize("purpose", COLUMNS)
 def test_croissant_tells_the_data_that_lie_beside_it(purpose):
     rows = [row(purpose, input="007")]

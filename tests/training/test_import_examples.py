@@ -9,6 +9,7 @@ import pytest
 from feedback.models import Example
 from tests.commands import refused, succeed
 from tests.training.builders import Product, side_of
+from tests.training.exported import row, written
 
 ROWS = [{"Text": 'the "good" soup', "Mood": "pos"}, {"Text": "bad soup", "Mood": "neg"}]
 COLUMNS = ("--input", "Text", "--output", "Mood")
@@ -46,6 +47,10 @@ def file(tmp_path):
         return path
 
     return make
+
+
+def imported_rows():
+    return Example.objects.count()
 
 
 def imported():
@@ -119,7 +124,8 @@ UNFIT = {
     "latin.csv": b"Text,Mood\nna\xefve,pos\n",
     "nul.csv": b"Text,Mood\na\0b,pos\n",
     "short.csv": b"Text,Mood\ngood\n",
-    "long.csv": b"Text,Mood\n" + b"x" * 200_000 + b",pos\n",
+    "wide.tsv": b"Text\tMood\nhello\tpos\tneg\n",
+    "long.csv": b"Text,Mood\n" + b"x" * 300_000 + b",pos\n",
     "nothing.parquet": b"",
     "rows.xlsx": b"",
 }
@@ -143,3 +149,90 @@ def test_what_was_imported_is_redacted(product, file):
     rows = [{"Text": "good soup, ann@example.org", "Mood": "pos"}]
     succeed("import_examples", file(rows=rows), "--task", "mood", *COLUMNS)
     assert "ann@example.org" not in str(imported())
+
+
+def test_cells_beyond_the_header_are_told_with_their_line(product, tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("input,output\ngood soup,pos\nhello, world,pos\n")
+    sentence = refused("import_examples", path, "--task", "mood")
+    assert sentence == (f"{path}: Line 3: More cells than the header has. Nothing was imported.")
+
+
+PANEL = {"label": "panel", "points": [[1, 1], [9, 9]], "shape_type": "rectangle"}
+CIRCLE = PANEL | {"shape_type": "circle"}
+
+
+def labelme(folder):
+    sides = {"imageWidth": 90, "imageHeight": 90}
+    folder.mkdir()
+    for name, shapes in {"a": [CIRCLE], "b": [PANEL]}.items():
+        page = sides | {"imagePath": f"{name}.png", "shapes": shapes}
+        (folder / f"{name}.json").write_text(json.dumps(page))
+    return folder
+
+
+def label_studio(path):
+    value = {"x": 1, "y": 1, "width": 9, "height": 9, "rectanglelabels": ["panel"]}
+    result = {"type": "rectanglelabels", "value": value, "id": "r"}
+    result |= {"original_width": 90, "original_height": 90}
+    tasks = [
+        {"id": number, "data": {"image": f"{number}.png"}, "annotations": [{"result": results}]}
+        for number, results in {7: [result, {"type": "brushlabels"}], 8: [result]}.items()
+    ]
+    path.write_text(json.dumps(tasks))
+    return path
+
+
+def coco(path):
+    images = [{"id": id_, "width": 90, "height": 90, "file_name": f"{id_}.png"} for id_ in (7, 8)]
+    annotations = [
+        {"id": id_, "image_id": id_, "category_id": id_, "bbox": [1, 1, 8, 8]} for id_ in (7, 8)
+    ]
+    categories = [{"id": 8, "name": "panel"}]
+    file = {"images": images, "annotations": annotations, "categories": categories}
+    path.write_text(json.dumps(file))
+    return path
+
+
+def broken_lines(path):
+    path.write_text('{"input": {"page": {"width": 9, "height": 9}}, "output": {"boxes": []}}\n{"in')
+    return path
+
+
+def broken_cells(path):
+    cells = '"{""page"":{""width"":9,""height"":9}}",true,"{""boxes"":[]}",true'
+    head = "input,input_is_json,output,output_is_json"
+    path.write_text(f"{head}\n{cells},x\n{cells}\n")
+    return path
+
+
+PAGE = {"width": 90, "height": 90}
+FAULTY = {
+    "pages": (labelme, "a.json: Shape 1 is a circle"),
+    "tasks.json": (label_studio, "Task 7: It has brushlabels"),
+    "coco.json": (coco, "image 7: Annotation 7 is of no category"),
+    "rows.jsonl": (broken_lines, "Line 2: Not JSON"),
+    "rows.csv": (broken_cells, "Line 2: More cells"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTY)
+def test_what_a_reader_refuses_is_left_out_and_listed_too(db, tmp_path, name):
+    make, fault = FAULTY[name]
+    Product(modality="layout", labels=["panel"])
+    words = ("import_examples", make(tmp_path / name), "--task", "mood")
+    assert f" {fault}" in refused(*words)
+    assert imported_rows() == 0
+    said = succeed(*words, "--skip-bad")
+    assert said.startswith(f"Imported 1 examples into mood.\nLeft out 1 bad ones:\n  {fault}")
+    assert imported_rows() == 1
+
+
+def test_an_own_export_of_many_boxes_is_read_back(db, tmp_path):
+    ids = ["panel of the page " * 5 + str(number) for number in range(1_200)]
+    output = {"boxes": [{"id": id_, "label": "panel", "bbox": [1, 1, 8, 8]} for id_ in ids]}
+    Product(modality="layout", labels=["panel"])
+    path = tmp_path / "export.csv"
+    path.write_bytes(written("csv", [row(input={"page": PAGE}, output=output)]))
+    succeed("import_examples", path, "--task", "mood")
+    assert Example.objects.get().output == output

@@ -6,6 +6,7 @@ import tarfile
 import pytest
 from django.core.management import CommandError, call_command
 
+from config.errors import Malformed
 from feedback.imports import Item, import_examples
 from feedback.models import Example
 from tests.product import Product as Shop
@@ -86,6 +87,10 @@ def test_an_export_comes_back_as_the_same_content(tmp_path, kind, purpose, name,
     assert again.content_hash == version.content_hash
 
 
+def faults(path):
+    return [(item.place, item.fault) for item in importers.read(path)]
+
+
 # --- LabelMe ------------------------------------------------------------------------------------
 
 
@@ -125,17 +130,25 @@ def test_a_folder_and_an_archive_of_pages_are_the_same(tmp_path):
     folder = saved(tmp_path, page(*SHAPES), page(picture="p2.png"))
     packed = tmp_path / "pages.tar.gz"
     with tarfile.open(packed, "w:gz") as archive:
-        archive.add(folder / "0.json", "pages/0.json")
-        archive.add(folder / "1.json", "pages/1.json")
+        archive.add(folder / "0.json", "./0.json")
+        archive.add(folder / "1.json", "./1.json")
     pages = [item[:2] for item in importers.read(folder)]
     assert [item[:2] for item in importers.read(packed)] == pages
     assert [input_["file_name"] for input_, _ in pages] == ["p1.png", "p2.png"]
 
 
+def test_pages_of_one_name_in_two_folders_are_two(tmp_path):
+    for name in ("a", "b/c"):
+        (tmp_path / name).mkdir(parents=True)
+        saved(tmp_path / name, page())
+    names = [item.input["file_name"] for item in importers.read(tmp_path)]
+    assert names == ["a/p1.png", "b/c/p1.png"]
+
+
 def test_a_circle_is_no_box(tmp_path):
     saved(tmp_path, page(shape("circle", [5, 5], [9, 9])))
-    with pytest.raises(ValueError, match=r"0\.json: shape 1 is a circle"):
-        list(importers.read(tmp_path / "0.json"))
+    fault = "Shape 1 is a circle: only rectangle and polygon."
+    assert faults(tmp_path / "0.json") == [("0.json", fault)]
 
 
 # --- COCO ---------------------------------------------------------------------------------------
@@ -154,11 +167,22 @@ def test_an_image_of_coco_becomes_a_page(tmp_path):
     assert (item.input, item.output) == layout("p1.png", box("9", 1, 2, 3, 4))
 
 
-@pytest.mark.parametrize("more", [{"categories": []}, {"images": []}, {"images": 3}])
-def test_a_file_of_coco_that_contradicts_itself_is_refused(tmp_path, more):
-    saved(tmp_path, coco(**more))
-    with pytest.raises(ValueError, match=r"category|image"):
+def test_what_is_no_file_of_coco_is_refused(tmp_path):
+    saved(tmp_path, coco(images=3))
+    with pytest.raises(ValueError, match="images"):
         list(importers.read(tmp_path / "0.json"))
+
+
+CONTRADICTIONS = [
+    ("categories", "Annotation 9 is of no category that the file has."),
+    ("images", "It has annotations, and is not in the file."),
+]
+
+
+@pytest.mark.parametrize(("without", "fault"), CONTRADICTIONS)
+def test_a_file_of_coco_that_contradicts_itself_says_where(tmp_path, without, fault):
+    saved(tmp_path, coco(**{without: []}))
+    assert faults(tmp_path / "0.json") == [("image 4", fault)]
 
 
 # --- Label Studio -------------------------------------------------------------------------------
@@ -200,8 +224,53 @@ def test_percent_become_pixels(tmp_path):
 
 
 def test_a_rotated_box_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="task 0: the box r is rotated"):
-        read_tasks(tmp_path, labelled({"image": "p1.png"}, rectangle(rotation=3)))
+    saved(tmp_path, [labelled({"image": "p1.png"}, rectangle(rotation=3))])
+    fault = "The box r is rotated, and boxes here are not."
+    assert faults(tmp_path / "0.json") == [("Task 3", fault)]
+
+
+def boxes_of(path, *results, **data):
+    ((_, output),) = read_tasks(path, labelled({"image": "p1.png"} | data, *results))
+    return output["boxes"]
+
+
+def test_a_box_that_nobody_moved_keeps_its_pixels(tmp_path):
+    kept = [100.0004, 300, 200, 199.9996]
+    result = rectangle() | {"meta": {"id": 7, "bbox": kept}}
+    assert boxes_of(tmp_path, result) == [box(7, *kept)]
+
+
+@pytest.mark.parametrize("kept", [[90, 300, 200, 200], [100, 300, 200, 200.002], [100, 300]])
+def test_a_box_that_was_moved_is_where_it_was_put(tmp_path, kept):
+    result = rectangle() | {"meta": {"id": 7, "bbox": kept}}
+    assert boxes_of(tmp_path, result) == [box(7, 100, 300, 200, 200)]
+
+
+def test_percent_are_of_the_page_whatever_picture_was_shown(tmp_path):
+    input_ = {"page": {"width": 400, "height": 300}}
+    assert boxes_of(tmp_path, rectangle(), input=input_) == [box("r", 50, 150, 100, 100)]
+
+
+def region(kind):
+    return {"id": "s", "type": kind, "value": {}}
+
+
+@pytest.mark.parametrize("kind", ["polygonlabels", "brushlabels", "labels", "polygon", "rectangle"])
+@pytest.mark.parametrize("others", [[], [rectangle()], [CHOICE | {"id": "s"}]], ids=len)
+def test_a_region_that_is_not_read_is_told(tmp_path, kind, others):
+    saved(tmp_path, [labelled({"image": "p1.png", "text": "good"}, *others, region(kind))])
+    fault = f"It has {kind}, and of regions only rectanglelabels are read."
+    assert faults(tmp_path / "0.json") == [("Task 3", fault)]
+
+
+def test_what_is_said_beside_boxes_is_no_region(tmp_path):
+    results = [rectangle(), CHOICE | {"id": "c"}, ANSWER | {"id": "r"}, {"type": "relation"}]
+    assert boxes_of(tmp_path, *results) == [box("r", 100, 300, 200, 200)]
+
+
+def test_a_choice_of_the_whole_text_is_read_beside_spans(tmp_path):
+    task = labelled({"text": "good"}, region("labels"), CHOICE | {"id": "c"})
+    assert read_tasks(tmp_path, task) == [("good", "pos")]
 
 
 def test_what_nobody_said_is_no_item(tmp_path):
@@ -254,7 +323,9 @@ def test_one_input_is_on_one_side_whatever_its_rows_say(product, tmp_path):
 
 BAD = [
     *[{"weight": weight} for weight in (-0.1, 1.1, "heavy", True)],
-    *[{"split": "test"}, {"case": "hopeless"}, {"label": "maybe"}],
+    *[{"split": "test"}, {"case": "hopeless"}],
+    *[{"label": label} for label in ("maybe", 0, 1, 1.0)],
+    *[{"label": False, "case": case} for case in ("golden", "regression")],
     *[{"rejected": "so-so"}, {"rejected": 3}],
 ]
 
@@ -272,6 +343,12 @@ def test_bad_rows_are_left_out_and_listed_where_that_is_asked(product, tmp_path,
     assert set(Example.objects.values_list("input", flat=True)) == {"good soup", "bad soup"}
     said = "Imported 2 examples into mood.\nLeft out 1 bad ones:\n  Item 1: Not a label"
     assert capsys.readouterr().out.startswith(said)
+
+
+def test_an_undesirable_case_is_told_at_its_label(product):
+    with pytest.raises(Malformed, match="no golden case") as caught:
+        product.add(Item("good soup", "pos", case="golden", label=False))
+    assert [problem.pointer for problem in caught.value.errors] == ["/items/0/label"]
 
 
 def test_a_rejected_output_is_redacted_too(db, tmp_path):

@@ -2,7 +2,7 @@
 
 What COCO has no place for stands under keys of its own, which readers leave alone: an image's
 `input`, `split`, `weight`, `case`, `source` and `signal`, and a box's `box_id`. Pages have no
-picture here: `file_name` is the input's, where it has one.
+picture here: `file_name` is the input's, or its `image`, where it has one.
 """
 
 import math
@@ -50,11 +50,12 @@ def _images(
     ids = count(1)
     for image_id, row in enumerate(rows, 1):
         page = row["input"]["page"]
+        picture = row["input"].get("file_name") or row["input"].get("image")
         yield {
             "id": image_id,
             "width": math.ceil(page["width"]),  # readers take whole numbers only
             "height": math.ceil(page["height"]),
-            "file_name": str(row["input"].get("file_name") or ""),
+            "file_name": str(picture or ""),
             "input": row["input"],
             **notes_of(row),
         }

@@ -1,8 +1,9 @@
 """Tasks with annotations, as Label Studio 1.x imports them ("Import pre-annotated data").
 
-A labelling interface shows `text` (or `image`) and names what is said `label`, by Choices or
-RectangleLabels, or `answer`, by TextArea. Boxes are percent of the page there, which is not exact:
-the `meta` of a result keeps the box as it was, as `data.input` keeps what is no string.
+A labelling interface shows `text` (or `image`, which is the input's `image` or `file_name`) and
+names what is said `label`, by Choices or RectangleLabels, or `answer`, by TextArea. Boxes are
+percent of the page there, which is not exact: the `meta` of a result keeps the box as it was, as
+`data.input` keeps what is no string.
 """
 
 from collections.abc import Iterable, Iterator
@@ -29,7 +30,8 @@ def write(rows: Iterable[Row], about: About) -> Iterator[bytes]:
 
 def _data(value: Any, modality: str) -> dict[str, Any]:
     if modality == "layout":
-        return {"image": str(value.get("image") or ""), "input": value}
+        picture = value.get("image") or value.get("file_name")
+        return {"image": str(picture or ""), "input": value}
     text = MODALITIES[modality].text_of(value)
     return {"text": text} if isinstance(value, str) else {"text": text, "input": value}
 

@@ -15,8 +15,9 @@ from training.formats import jsonl
 from training.formats.base import About, Row, notes_of
 
 # The first character of a tag, the end of a comment, a name of a file or package at the start; and
-# the last line end, which promptfoo takes off.
-_ACTING = re.compile(r"\{(?=[{%#])|#(?=\})|\Af(?=ile:)|\Ap(?=ackage:)|\n\Z")
+# the last line end, which promptfoo takes off. A brace before that would run into the tag that
+# stands for it.
+_ACTING = re.compile(r"\{(?=[{%#]|\n\Z)|#(?=\})|\Af(?=ile:)|\Ap(?=ackage:)|\n\Z")
 
 
 def write(rows: Iterable[Row], about: About) -> Iterator[bytes]:

@@ -28,7 +28,8 @@ def read(path: Path, *, name: str | None = None, columns: Columns | None = None)
     """Yield a file's rows; the format is `name`, else what the file's name or content says.
 
     `columns` name the input and the output where they are not called so. Raises KeyError for one
-    that is missing, OSError and ValueError (and csv.Error) for what cannot be read.
+    that is missing, OSError and ValueError (and csv.Error) for a file that cannot be read; a row
+    that cannot be read is an item with a fault.
     """
     return READERS[name or _format_of(path)](path, columns or Columns())
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from feedback.imports import Item
-from training.importers.tabular import Columns, item_of
+from training.importers.tabular import Columns, item_of, item_or_fault, unread
 
 
 class Annotation(msgspec.Struct):
@@ -34,17 +34,22 @@ def read(path: Path, _columns: Columns) -> Iterator[Item]:
     """Yield an item for each image; one without annotations has no boxes."""
     file = msgspec.json.decode(path.read_bytes(), type=File)
     labels = {category.id: category.name for category in file.categories}
-    boxes: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    annotations: dict[int, list[Annotation]] = defaultdict(list)
     for annotation in file.annotations:
-        if annotation.category_id not in labels:
-            raise ValueError(f"annotation {annotation.id} is of no category that the file has.")
-        boxes[annotation.image_id].append(_box(annotation, labels[annotation.category_id]))
+        annotations[annotation.image_id].append(annotation)
     for image in file.images:
-        row = image | {"output": {"boxes": boxes.pop(image["id"], [])}}
-        row.setdefault("input", _input(image))
-        yield item_of(row, Columns())._replace(place=f"image {image['id']}")
-    if boxes:
-        raise ValueError(f"it has no image {next(iter(boxes))}, and annotations of it.")
+        place = f"image {image['id']}"
+        item = item_or_fault(place, _item, image, annotations.pop(image["id"], []), labels)
+        yield item._replace(place=place)
+    for missing in annotations:
+        yield unread(f"image {missing}", ValueError("It has annotations, and is not in the file."))
+
+
+def _item(image: dict[str, Any], annotations: list[Annotation], labels: dict[int, str]) -> Item:
+    boxes = [_box(annotation, labels) for annotation in annotations]
+    row = image | {"output": {"boxes": boxes}}
+    row.setdefault("input", _input(image))
+    return item_of(row, Columns())
 
 
 def _input(image: dict[str, Any]) -> dict[str, Any]:
@@ -52,7 +57,9 @@ def _input(image: dict[str, Any]) -> dict[str, Any]:
     return {"page": page, "file_name": image.get("file_name", "")}
 
 
-def _box(annotation: Annotation, label: str) -> dict[str, Any]:
+def _box(annotation: Annotation, labels: dict[int, str]) -> dict[str, Any]:
+    if annotation.category_id not in labels:
+        raise ValueError(f"Annotation {annotation.id} is of no category that the file has.")
     named = annotation.box_id
     id_ = str(annotation.id) if named is None else named
-    return {"id": id_, "label": label, "bbox": annotation.bbox}
+    return {"id": id_, "label": labels[annotation.category_id], "bbox": annotation.bbox}

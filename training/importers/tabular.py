@@ -1,7 +1,7 @@
 """Rows of named columns: JSON Lines, CSV, TSV and Parquet; those of Emend's own exports, too."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from training.formats.base import CONTENT
 from training.formats.csv import FORMULA
 
 _WORDS = {"": None, "true": True, "false": False}
+_BEYOND = "cells beyond the header"  # the key that they get
 
 
 class Columns(NamedTuple):
@@ -34,41 +35,51 @@ def read_jsonl(path: Path, columns: Columns) -> Iterator[Item]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         for number, line in enumerate(file, 1):
             if line.strip():
-                yield item_of(_object(number, line), columns)
+                yield item_or_fault(f"Line {number}", _of_json, line, columns)
 
 
-def _object(number: int, line: str) -> dict[str, Any]:
+def _of_json(line: str, columns: Columns) -> Item:
     try:
         row = json.loads(line.encode())
     except json.Malformed as error:
-        raise ValueError(f"line {number}: {error.detail}") from None
+        raise ValueError(error.detail) from None
     if not isinstance(row, dict):
-        raise ValueError(f"line {number}: each line is one JSON object.")
-    return row
+        raise ValueError("Each line is one JSON object.")
+    return item_of(row, columns)
 
 
 def read_parquet(path: Path, columns: Columns) -> Iterator[Item]:
     for batch in pq.ParquetFile(path).iter_batches():
         for row in batch.to_pylist():
-            yield item_of(row, columns)
+            yield item_or_fault("", item_of, row, columns)
 
 
 def read_csv(path: Path, columns: Columns) -> Iterator[Item]:
-    for row in _lines(path, csv.excel):
+    for place, row in _lines(path, csv.excel):
         for name in {*CONTENT, *columns} & row.keys():
             row[name] = _unguarded(row[name])
-        yield item_of(_typed(row, columns), columns)
+        yield item_or_fault(place, _of_cells, row, columns)
 
 
 def read_tsv(path: Path, columns: Columns) -> Iterator[Item]:
     """Quotes are literal, as dumps write them."""
-    for row in _lines(path, Dump):
-        yield item_of(_typed(row, columns), columns)
+    for place, row in _lines(path, Dump):
+        yield item_or_fault(place, _of_cells, row, columns)
 
 
-def _lines(path: Path, dialect: type[csv.Dialect]) -> Iterator[dict[str, Any]]:
+def _lines(path: Path, dialect: type[csv.Dialect]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each row with its place."""
+    csv.field_size_limit(json.MAX_ITEM_BYTES)  # the default is less than an own export may need
     with path.open(encoding="utf-8-sig", newline="") as file:
-        yield from csv.DictReader(file, dialect=dialect)
+        lines = csv.DictReader(file, restkey=_BEYOND, dialect=dialect)
+        for row in lines:
+            yield f"Line {lines.line_num}", row
+
+
+def _of_cells(row: dict[str, Any], columns: Columns) -> Item:
+    if _BEYOND in row:
+        raise ValueError("More cells than the header has.")
+    return item_of(_typed(row, columns), columns)
 
 
 def _unguarded(cell: str | None) -> str | None:
@@ -91,8 +102,21 @@ def _typed(row: dict[str, Any], columns: Columns) -> dict[str, Any]:
     return row
 
 
+def item_or_fault(place: str, make: Callable[..., Item], *given: Any) -> Item:
+    """Return the item made of what is given; where that is a ValueError, one that tells it."""
+    try:
+        return make(*given)
+    except ValueError as error:
+        return unread(place, error)
+
+
+def unread(place: str, error: ValueError) -> Item:
+    """Return what stands for a row that cannot be read: an import refuses it, or leaves it out."""
+    return Item(None, None, place=place, fault=f"{str(error).removesuffix('.')}.")
+
+
 def item_of(row: dict[str, Any], columns: Columns) -> Item:
-    """Return a row as an item; raises KeyError for a missing column.
+    """Return a row as an item; raises KeyError for a missing column, and ValueError.
 
     Beside input and output it may have the columns of Emend's exports: weight, split, case, label,
     what was `chosen` (the output) and `rejected` (or `original`), and which of them are JSON text.

@@ -34,7 +34,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--format", choices=importers.READERS, help="default: by the name, or the content"
         )
-        parser.add_argument("--skip-bad", action="store_true", help="leave out bad rows, list them")
+        parser.add_argument(
+            "--skip-bad", action="store_true", help="leave out bad rows, pages and tasks, list them"
+        )
         choose.add_project(parser)
 
     def handle(self, **options: Any) -> None:
