@@ -7,7 +7,6 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from config.api import malformed
 from feedback.modalities import MODALITIES
 from feedback.models import Contributor, Feedback, Inference, Task
 from feedback.signals import SIGNALS
@@ -20,17 +19,14 @@ Slug = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[-a-zA-Z0-9_
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Short = Annotated[str, Meta(min_length=1, max_length=50)]
 Metadata = dict[str, Any]
-EARLIEST_YEAR, LATEST_YEAR = 1970, 9998  # PostgreSQL knows years after 9999, Python does not
 
 
-def in_utc(moment: datetime, pointer: str) -> datetime:
-    """Return a client's time as the database takes it; raises Malformed for one out of all bounds.
-
-    PostgreSQL knows no offset of 16 hours and more.
-    """
-    if not EARLIEST_YEAR <= moment.year <= LATEST_YEAR:
-        raise malformed(pointer, f"Between the years {EARLIEST_YEAR} and {LATEST_YEAR}.")
-    return moment.astimezone(UTC)
+def in_utc(moment: datetime) -> datetime:
+    """Return a client's time as the database takes it, which knows no offset of 16 hours."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:  # in the first or last hours of all time
+        return moment.replace(tzinfo=UTC)
 
 
 class Body(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

@@ -32,6 +32,7 @@ from privacy.models import ConsentDefault
 
 Body = TypeVar("Body", bound=SentBody)
 MODEL_VERSION_LENGTH = 200
+LATEST_YEAR = 9998  # PostgreSQL knows years after 9999, Python does not
 
 
 class Sent(NamedTuple, Generic[Body]):
@@ -207,17 +208,19 @@ class Door:
             "is_verified": item.is_verified,
             "session_id": clean_id(body.session_id, ID_LENGTH),
             "fingerprint": bytea(print_),
-            "occurred_at": body.occurred_at and in_utc(body.occurred_at, "/occurred_at"),
+            "occurred_at": body.occurred_at and in_utc(body.occurred_at),
         }
 
     def _welcome(self, body: SentBody) -> None:
-        """Refuse whom nobody asked, and who said no."""
+        """Refuse whom nobody asked, who said no, and times that could not be read back."""
         if body.user_id is None and not self.sender.is_trusted:
             raise malformed("/user_id", "A capture key says whose act it sends.")
         if body.user_id is not None:
             said = self.known.people.get(body.user_id)
             by_default = self.known.consent_default or ConsentDefault.WITHHELD
             consent.check(said=said, by_default=by_default)
+        if body.occurred_at is not None and not 1970 <= body.occurred_at.year <= LATEST_YEAR:
+            raise malformed("/occurred_at", f"Between the years 1970 and {LATEST_YEAR}.")
 
 
 def _act_of(sender: Sender, item: Sent[FeedbackBody]) -> Act | None:

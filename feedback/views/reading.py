@@ -49,7 +49,7 @@ def filtered(request: KeyRequest) -> QuerySet[Feedback]:
         type_, _, id_ = filters.target.partition(":")
         rows = rows.filter(inference__target_type=type_, inference__target_id=id_)
     if filters.since is not UNSET:
-        rows = rows.filter(created_at__gte=in_utc(filters.since, "/since"))
+        rows = rows.filter(created_at__gte=in_utc(filters.since))
     return rows
 
 

@@ -186,7 +186,7 @@ BAD_FILES = {
     "too few": (rows(MINIMUM_ROWS - 1), f"has {MINIMUM_ROWS - 1} different reviews"),
     "too few different": (HEAD + "good\t1\n" * 900, "has 1 different reviews"),
     "not UTF-8": (HEAD.encode() + b"na\xefve\t1\n", "cannot be read"),
-    "one endless line": (HEAD + "x" * 200_000 + "\t1\n", "cannot be read"),
+    "one endless line": (HEAD + "x" * 300_000 + "\t1\n", "cannot be read"),
 }
 
 

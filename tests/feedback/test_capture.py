@@ -210,12 +210,11 @@ def test_filters_narrow_the_list(shop):
         assert [row["id"] for row in found] == [row["id"] for row in expected], query
 
 
-def test_a_time_has_any_offset_and_not_any_year(shop):
+def test_a_time_has_any_offset(shop):
     told = react(shop, occurred_at="2026-01-02T00:00:00+23:42")
     assert shop.get(f"feedback/{told['id']}/")["occurred_at"] == "2026-01-01T00:18:00Z"
-    for query in ("since=0001-01-01T00:00:00%2B01:00", "since=9999-12-31T23:59:59-01:00"):
-        (error,) = shop.get(f"feedback/?{query}", 400)["errors"]
-        assert (error["pointer"], error["code"]) == ("/since", "api.malformed")
+    for time, found in (("0001-01-01T00:00:00%2B23:42", 1), ("9999-12-31T23:59:59-23:42", 0)):
+        assert len(shop.get(f"feedback/?since={time}")["results"]) == found
 
 
 @pytest.mark.parametrize("kind", CANARIES)

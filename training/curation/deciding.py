@@ -3,11 +3,11 @@
 Whatever may change an answer notes its transaction in `touched`; see docs/decisions/0008.
 """
 
-from datetime import UTC
 from typing import Any
 
 from django.db import connection
 
+from feedback.serializers import in_utc
 from feedback.signals import EXPLICIT, IMPLICIT
 from training.curation.permission import WORD, parameters, refuses
 from training.curation.settings import DatasetSettings
@@ -151,6 +151,5 @@ def _parameters(dataset: Dataset, settings: DatasetSettings) -> dict[str, Any]:
         "labels": task.labels,
         "sources": settings.sources,
         "signals": settings.signals,
-        # PostgreSQL knows no offset of 16 hours and more.
-        "holdout_from": settings.holdout_from and settings.holdout_from.astimezone(UTC),
+        "holdout_from": settings.holdout_from and in_utc(settings.holdout_from),
     }

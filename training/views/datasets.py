@@ -16,7 +16,7 @@ from config.errors import NotFound
 from config.json import loads_items
 from config.schema import File, documented
 from feedback.imports import Item, import_examples
-from feedback.serializers import Slug, in_utc
+from feedback.serializers import Slug
 from feedback.views.reading import feedback_of
 from feedback.views.tasks import named_task
 from privacy.access import KeyRequest
@@ -44,8 +44,6 @@ class DatasetsView(APIView):
     def post(self, request: KeyRequest) -> Response:
         body = read(request.data, DatasetBody)
         task = named_task(request, body.task)
-        if body.settings.holdout_from is not None:
-            in_utc(body.settings.holdout_from, "/settings/holdout_from")
         try:
             with transaction.atomic():
                 dataset = Dataset.objects.create(
