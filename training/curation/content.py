@@ -36,9 +36,9 @@ class Content(NamedTuple):
 
 
 def of_decided(split: str, *, reason: str = "") -> Iterator[list[Content]]:
-    """Yield what `decided` leaves in on one side of the split, some thousand at a time.
+    """Yield what `decided` gives that reason on one side of the split, some thousand at a time.
 
-    Or what it says that `reason` of.
+    "" is what it leaves in.
     """
     yield from _read(
         f"""SELECT d.id, d.split, d.kind, {_COLUMNS} FROM decided AS d
