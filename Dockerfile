@@ -9,12 +9,12 @@ RUN pip install --no-deps --index-url https://download.pytorch.org/whl/cpu torch
  && pip install -r requirements/base.txt -r requirements/kafka.txt
 
 RUN useradd --create-home --uid 10001 emend \
- && install --directory --owner emend --group emend --mode 0700 /data
+ && install --directory --owner emend --group emend --mode 0700 /data /erasures /backups
 COPY . .
 
 USER emend
 ENV EMEND_DATA_DIR=/data
-VOLUME /data
+VOLUME /data /erasures /backups
 EXPOSE 8000
 
 CMD ["granian", "--interface", "wsgi", "--no-ws", "--host", "0.0.0.0", "--port", "8000", \

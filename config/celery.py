@@ -68,6 +68,21 @@ BEAT_SCHEDULE = {
         "schedule": 5.0,
         "options": {"queue": "train"},
     },
+    "erase": {
+        "task": "privacy.erase",
+        "schedule": 1.0,
+        "options": {"queue": "train"},
+    },
+    "apply-retention": {
+        "task": "privacy.apply_retention",
+        "schedule": 60.0,
+        "options": {"queue": "train"},
+    },
+    "archive": {
+        "task": "training.archive",
+        "schedule": 60.0,
+        "options": {"queue": "train"},
+    },
     "remove-orphans": {
         "task": "training.remove_orphans",
         "schedule": 60.0,

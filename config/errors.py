@@ -129,3 +129,19 @@ class Unavailable(EmendError):
     code = "api.unavailable"
     status = 503
     title = "The service is not available right now"
+
+
+class LeaseLost(EmendError):
+    """Another worker has taken the work over; what this one did is dropped."""
+
+    code = "api.lease_lost"
+    status = 409
+    title = "Another worker does this work now"
+
+
+class WorkerDied(EmendError):
+    """Written on failed builds, runs and erasures; no endpoint answers with it."""
+
+    code = "api.worker_died"
+    status = 500
+    title = "This work killed its worker again and again"

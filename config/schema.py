@@ -139,8 +139,13 @@ def documented(
 
 def _answers(status: int, gives: Any, description: str) -> dict[Any, OpenApiResponse]:
     if isinstance(gives, File):
-        file = OpenApiResponse(OpenApiTypes.BINARY, description=description)
-        return {(status, media_type): file for media_type in gives.media_types}
+        return {
+            (status, media_type): OpenApiResponse(
+                OpenApiTypes.OBJECT if media_type == "application/json" else OpenApiTypes.BINARY,
+                description=description,
+            )
+            for media_type in gives.media_types
+        }
     shape = OpenApiTypes.OBJECT if gives is None else Shape(gives)
     return {(status, "application/json"): OpenApiResponse(shape, description=description)}
 

@@ -28,6 +28,12 @@ if not SECRET_KEY:
         # Several machines may share that database: a key that each made up would not fit.
         raise ImproperlyConfigured("Set SECRET_KEY: DATABASE_URL is set, so none is generated.")
     SECRET_KEY = embedded.secret("secret_key")
+# Erased people are recognised, and receipts signed, by keys that follow from this one.
+ERASURE_KEY: str = env.str("ERASURE_KEY", default="") or SECRET_KEY
+# Beside the data folder, so that it outlives it: what a restore brings back is erased again.
+ERASURE_LOG_URL: str = env.str("ERASURE_LOG_URL", default="") or str(
+    DATA_DIR.with_name(f"{DATA_DIR.name}-erasures")
+)
 
 DATABASES = {"default": environ.Env.db_url_config(DATABASE_URL or embedded.database_url())}
 DATABASES["default"] |= {

@@ -71,7 +71,7 @@ def append_only(*tables: str) -> migrations.RunSQL:
             IF TG_OP = 'DELETE' AND current_setting('emend.erasing', true) = 'on' THEN
                 RETURN OLD;
             END IF;
-            IF TG_OP = 'UPDATE' AND NEW.history_user_id IS NULL AND
+            IF TG_OP = 'UPDATE' AND to_jsonb(NEW) -> 'history_user_id' = 'null' AND
                 to_jsonb(NEW) - 'history_user_id' = to_jsonb(OLD) - 'history_user_id' THEN
                 RETURN NEW;
             END IF;

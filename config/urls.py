@@ -6,6 +6,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 import feedback.urls
+import privacy.page
 import privacy.urls
 import training.urls
 from config.health import healthz, readyz
@@ -16,6 +17,7 @@ urlpatterns = [
     path("api/v1/", include(feedback.urls)),
     path("api/v1/", include(privacy.urls)),
     path("api/v1/", include(training.urls)),
+    path("privacy/", include((privacy.page.urlpatterns, "privacy"))),
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/login/", login),  # before the admin's own, which has no limit
     path("admin/", admin.site.urls),

@@ -11,7 +11,9 @@ from django.db import transaction
 from django.db.models import Exists, Func, Max, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Now
 
-from feedback.models import Contributor, Feedback, Review, Standing, Status, Task
+from feedback.models import Contributor, Feedback, Inference, Review, Standing, Status, Task
+from privacy.models import DataSubject
+from privacy.tombstones import erased_among
 
 LOW_TRUST = "feedback.low_trust"
 FEWEST_ACTS = 15  # below these a contributor is on probation
@@ -43,7 +45,7 @@ def apply(task: Task, scores: Iterable[Score]) -> None:
     Task.objects.select_for_update().get(pk=task.pk)  # runs ask for trust under the same lock
     known = {row.user_id: row for row in Contributor.objects.filter(task=task)}
     quiet = []
-    for score in scores:
+    for score in _still_here(task, list(scores)):
         row = known.get(score.user_id) or Contributor(task=task, user_id=score.user_id)
         is_news = _judge(row, score) or row.pk is None
         for name in FIGURES:
@@ -56,6 +58,21 @@ def apply(task: Task, scores: Iterable[Score]) -> None:
             quiet.append(row)
     Contributor.objects.bulk_update(quiet, [*FIGURES, "scored_at"], batch_size=1_000)
     follow(task)
+
+
+def _still_here(task: Task, scores: list[Score]) -> list[Score]:
+    """Leave out who was erased or unlinked while scores were computed: nobody brings them back."""
+    people = [score.user_id for score in scores]
+    gone = erased_among(task.project, people)
+    unlinked = DataSubject.objects.filter(
+        project=task.project, user_id__in=people, anonymized_at__isnull=False
+    )
+    for user_id in unlinked.values_list("user_id", flat=True):
+        said = Feedback.objects.filter(project=task.project_id, user_id=user_id)
+        shown = Inference.objects.filter(task=task, user_id=user_id)
+        if not said.exists() and not shown.exists():
+            gone.add(user_id)
+    return [score for score in scores if score.user_id not in gone]
 
 
 def _judge(row: Contributor, score: Score) -> bool:

@@ -74,8 +74,8 @@ class Picture:
 def store(*, sender: Sender, user_id: str | None, is_verified: bool, data: bytes) -> Image:
     """Store an uploaded picture and return its row.
 
-    Raises Malformed for what is no PNG, JPEG or WebP, Unavailable, and OptedOut or NoConsent;
-    then nothing is stored.
+    Raises Malformed for what is no PNG, JPEG or WebP, Unavailable, and Erased, OptedOut or
+    NoConsent; then nothing is stored.
     """
     if not has_free_disk():
         raise Unavailable
@@ -100,7 +100,7 @@ def store(*, sender: Sender, user_id: str | None, is_verified: bool, data: bytes
         difference_hash=picture.difference_hash,
     )
     with transaction.atomic():
-        consent.require(sender.project, user_id)
+        image.user_id = consent.require(sender.project, user_id)
         image.save()
         storage.put(picture.data, FOLDER)  # last: a row that is refused leaves no file behind
     return image

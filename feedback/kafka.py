@@ -5,6 +5,7 @@ what a killed consumer had in hand comes again, and is known by its id.
 """
 
 import logging
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple, TypeAlias, cast
 import msgspec
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from django.conf import settings
+from django.db import transaction
 
 from config import json
 from config.api import load, malformed
@@ -27,8 +29,8 @@ from feedback.models import DeadLetter
 from feedback.serializers import FeedbackBody, InferenceBody
 from privacy import consent
 from privacy.access import Sender
-from privacy.errors import NoConsent, OptedOut
-from privacy.models import Project
+from privacy.errors import Erased, NoConsent, OptedOut
+from privacy.models import USER_ID_PATTERN, Project
 from privacy.redaction import redact
 
 logger = logging.getLogger(__name__)
@@ -137,13 +139,14 @@ class Stream:
         now = time.monotonic()
         waiting = [i for i, error in refused if _may_come(error) and now < i.waits_until]
         places = {item.place for item in waiting}
-        letters = [
-            _letter(self.project, item, error)
-            for item, error in refused
-            if item.place not in places
-        ]
-        if letters:
+        with transaction.atomic():  # who is asked before it is stored is asked for this moment
+            letters = [
+                _letter(self.project, item, error)
+                for item, error in refused
+                if item.place not in places
+            ]
             DeadLetter.objects.bulk_create(letters, ignore_conflicts=True)
+        if letters:
             logger.warning("kafka.dead_letters count=%d", len(letters))
         return sorted(waiting, key=lambda item: item.place)
 
@@ -211,26 +214,33 @@ def _letter(project: Project, item: Received, error: EmendError) -> DeadLetter:
     problems = said["errors"]
     where = f"{problems[0]['pointer']}: " if problems and problems[0]["pointer"] else ""
     content = _content(item)
+    user_id = _named(content)
+    may_keep = user_id is None or _may_keep(project, user_id)
+    is_whose = may_keep and re.match(USER_ID_PATTERN, user_id or "")
     return DeadLetter(
         **item.place._asdict(),
         sent_at=item.sent_at,
+        project=project,
+        user_id=user_id if is_whose else None,
         source=_redacted(item.event.source if item.event else "", KEPT_NAME_CHARACTERS),
         event_id=_redacted(item.event.id if item.event else "", KEPT_NAME_CHARACTERS),
         code=problems[0]["code"] if problems else said["code"],
         detail=f"{where}{said['detail']}"[:KEPT_NAME_CHARACTERS],
-        content=_redacted(content, KEPT_CHARACTERS) if _may_keep(project, content) else "",
+        content=_redacted(content, KEPT_CHARACTERS) if may_keep else "",
     )
 
 
-def _may_keep(project: Project, content: json.JSON) -> bool:
-    """Return whether the person who is named, if any, lets anything be collected."""
+def _named(content: json.JSON) -> str | None:
     user_id = content.get("user_id") if isinstance(content, dict) else None
+    return user_id if isinstance(user_id, str) and "\0" not in user_id else None
+
+
+def _may_keep(project: Project, user_id: str) -> bool:
+    """Return whether that person lets anything be collected, with a link to them."""
     try:
-        if isinstance(user_id, str) and "\0" not in user_id:
-            consent.ask(project, user_id)
-    except (OptedOut, NoConsent):
+        return not consent.ask(project, user_id).is_anonymous
+    except (Erased, OptedOut, NoConsent):
         return False
-    return True
 
 
 def _content(item: Received) -> json.JSON:

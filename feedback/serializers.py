@@ -12,6 +12,7 @@ from feedback.models import Contributor, Feedback, Inference, Task
 from feedback.signals import SIGNALS
 from feedback.task_settings import TaskSettings
 from privacy.serializers import UserId
+from privacy.tombstones import WITHHELD
 
 Identifier = UserId
 Time = Annotated[datetime, Meta(tz=True)]
@@ -182,7 +183,7 @@ def feedback_document(feedback: Feedback) -> dict[str, Any]:
     corrected, inference = feedback.corrected, feedback.inference
     return msgspec.structs.asdict(receipt_of(feedback)) | {
         "input": inference.input,
-        "user_id": feedback.user_id,
+        "user_id": None if feedback.user_id == WITHHELD else feedback.user_id,
         "is_verified": feedback.is_verified,
         "source": feedback.source,
         "correction_type": feedback.correction_type or None,

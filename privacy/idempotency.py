@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -16,9 +16,10 @@ from django.utils import timezone
 from config.api import malformed
 from config.celery import lock_key
 from config.errors import IdConflict, IdempotencyMismatch
-from privacy.models import IdempotencyKey, Project
+from privacy.errors import Erased
+from privacy.models import IdempotencyKey, Kept, Project, days_kept
 
-KEPT = timedelta(days=7)
+CHUNK_ROWS = 500
 # The header is to be a string of RFC 9651; most clients send its content bare.
 _QUOTED = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
 
@@ -67,7 +68,7 @@ def answer_once(
             if not cursor.fetchone()[0]:
                 raise IdConflict("The first request with this Idempotency-Key is still running.")
         known = IdempotencyKey.objects.filter(project=project, key_digest=key_digest).first()
-        if known is not None and known.created_at < timezone.now() - KEPT:
+        if known is not None and known.created_at < timezone.now() - _kept(project):
             known.delete()
             known = None
         if known is None:
@@ -83,6 +84,39 @@ def answer_once(
     if not hmac.compare_digest(bytes(known.fingerprint), print_):
         raise IdempotencyMismatch
     return Answer(known.status_code, known.body, is_replay=True)
+
+
+def forget(project: Project, ids: Collection[str]) -> int:
+    """Take what was answered about these rows out of the project's stored answers.
+
+    What batches say of items that became no row goes as well, but for its code: it may quote what
+    was sent, and nobody knows by whom. Returns how many answers were changed or deleted.
+    """
+    changed = 0
+    for answer in IdempotencyKey.objects.filter(project=project).iterator(CHUNK_ROWS):
+        if answer.body.get("id") in ids:
+            answer.delete()
+        elif "results" in answer.body and _without(answer.body["results"], ids):
+            answer.save(update_fields=["body"])
+        else:
+            continue
+        changed += 1
+    return changed
+
+
+def _without(results: list[dict[str, Any]], ids: Collection[str]) -> bool:
+    """Replace the results that name these ids, strip those that name none; return if any was."""
+    before = list(results)
+    for place, result in enumerate(before):
+        if result.get("id") in ids:
+            results[place] = {"status": Erased.status, "code": Erased.code}
+        elif "id" not in result:
+            results[place] = {name: result[name] for name in ("status", "code") if name in result}
+    return results != before
+
+
+def _kept(project: Project) -> timedelta:
+    return timedelta(days=days_kept(project)[Kept.IDEMPOTENCY])
 
 
 def _key_in(header: str) -> str:

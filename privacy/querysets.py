@@ -27,6 +27,12 @@ class IdentitySecretQuerySet(models.QuerySet[Any]):
         return self.filter(Q(expires_at=None) | Q(expires_at__gt=Now()))
 
 
+class ErasureQuerySet(models.QuerySet[Any]):
+    def living(self) -> "ErasureQuerySet":
+        """Return the erasures whose person is still refused."""
+        return self.filter(tombstone_until__gt=Now())
+
+
 class DataSubjectQuerySet(models.QuerySet[Any]):
     def withdrawn(self, *purposes: str) -> "DataSubjectQuerySet":
         """Return people whose data may not be used for one of these, by word or by default."""

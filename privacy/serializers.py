@@ -1,28 +1,81 @@
-"""The bodies of the privacy endpoints."""
+"""The bodies of the privacy endpoints, and the documents they answer with."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
-from privacy.models import DataSubject
+from privacy import erasure, subjects
+from privacy.models import DataSubject, ErasureRequest
 
 # "$" alone would let a line feed pass at the end, and "\Z" is unknown to JSON Schema.
-UserId = Annotated[
-    str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._:@|+-]+(?!\n)$")
-]
+UserId = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._:@|+-]+(?!\n)$")]
 PurposeName = Literal["collection", "training"]
+Token = Annotated[str, Meta(description="A JWT that vouches for this person.")]
+Language = Annotated[
+    str,
+    Meta(
+        max_length=35,
+        pattern=r"^([A-Za-z0-9]+(-[A-Za-z0-9]+)*)?(?!\n)$",
+        description="As in RFC 5646.",
+    ),
+]
 
 
 class ConsentBody(msgspec.Struct, forbid_unknown_fields=True):
     granted: bool
-    user_token: str | None = None
+    user_token: Token | None = None
+    text_version: Annotated[str, Meta(max_length=100, description="Of what was shown.")] = ""
+    language: Language = ""
+    evidence: Annotated[
+        str, Meta(max_length=500, description="Where the product keeps its proof.")
+    ] = ""
 
 
-def subject_document(subject: DataSubject) -> dict[str, object]:
+class PreferencesBody(msgspec.Struct, forbid_unknown_fields=True):
+    """What is absent stays as it is."""
+
+    collection: bool | UnsetType = UNSET
+    training: bool | UnsetType = UNSET
+    anonymous: Annotated[
+        bool | UnsetType,
+        Meta(description="True unlinks what is held for ever, and stores later acts unlinked."),
+    ] = UNSET
+    user_token: Token | None = None
+
+
+class ErasureBody(msgspec.Struct, forbid_unknown_fields=True):
+    user_id: UserId
+    user_token: Token | None = None
+
+
+class SubjectExportQuery(msgspec.Struct, forbid_unknown_fields=True):
+    format: Annotated[
+        Literal["json", "zip"], Meta(description="zip has the pictures' files, too.")
+    ] = "json"
+
+
+def subject_document(subject: DataSubject) -> dict[str, Any]:
+    project = subject.project
     return {
         "user_id": subject.user_id,
         "consents": [
             {"purpose": row.purpose, "granted": row.is_granted, "at": row.decided_at}
             for row in subject.consents.order_by("purpose")
         ],
+        "feedback_count": subjects.counted(project, subject.user_id).get("feedback", 0),
+        "anonymized_at": subject.anonymized_at,
+        "preferences": subjects.preferences(project, subject),
+    }
+
+
+def erasure_document(row: ErasureRequest) -> dict[str, Any]:
+    progress, doing = erasure.progress(row)
+    return {
+        "id": row.uuid,
+        "status": row.status,
+        "progress": round(progress, 3),
+        "doing": doing,
+        "requested_at": row.created_at,
+        "receipt": row.receipt,
     }

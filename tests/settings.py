@@ -12,5 +12,6 @@ if not os.environ.get("EMEND_TEST_DATA_DIR", "").endswith(
     folder = tempfile.mkdtemp(prefix="emend-test-", suffix=process)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ["EMEND_TEST_DATA_DIR"] = os.environ["EMEND_DATA_DIR"] = folder
+    os.environ["ERASURE_LOG_URL"] = f"{folder}/erasures"
 
 from config.settings import *  # noqa: F403

@@ -17,7 +17,7 @@ from training import models as training_models
 
 HOUSE = Path(__file__).parent.parent
 APPS = ["config", "privacy", "feedback", "training"]  # from below to above
-CEILINGS = {"config": 2_900, "privacy": 3_600, "feedback": 7_000, "training": 8_500}
+CEILINGS = {"config": 3_300, "privacy": 4_500, "feedback": 7_000, "training": 8_500}
 FOLDERS = {
     "config",
     "privacy",
@@ -234,7 +234,7 @@ def test_every_history_table_is_append_only():
         model._meta.db_table
         for model in apps.get_models()
         if model._meta.model_name.startswith("historical")
-    }
+    } | {"privacy_accessrecord"}
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'append_only'"

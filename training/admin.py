@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, QuerySet, Subquery
@@ -10,6 +11,7 @@ from django.shortcuts import get_object_or_404
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 
 from config.errors import EmendError
@@ -23,6 +25,7 @@ from training.models import (
     GateResult,
     LeftOut,
     ModelAlias,
+    ModelErasure,
     ModelVersion,
     Rollout,
     Run,
@@ -72,9 +75,10 @@ class DatasetVersionAdmin(ReadOnlyAdmin):
     ordering = ["-created_at"]
     fields = [
         *("dataset", "version", "parent", "status", "content_hash", "current_hash", "numbers"),
-        *("as_of", "build_seconds", "is_compared", "error", "created_at", "way", "balance_page"),
+        *("as_of", "build_seconds", "is_compared", "error", "created_at", "erased", "way"),
+        "balance_page",
     ]
-    readonly_fields = ["numbers", "way", "balance_page"]
+    readonly_fields = ["numbers", "erased", "way", "balance_page"]
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.balance_view)
@@ -109,10 +113,15 @@ class DatasetVersionAdmin(ReadOnlyAdmin):
     def way(self, version: DatasetVersion) -> str:
         return drawing.picture(lineage.of_version(version, has_keys=True))
 
+    @admin.display(description="Taken out by erasures")
+    def erased(self, version: DatasetVersion) -> str:
+        told = ((f"{row.rows:,}", row.erasure, age(row.at)) for row in version.erasures.all())
+        return format_html_join("", "<div>{} examples by erasure {}, {}</div>", told) or "nothing"
+
     @admin.display(description="Counts")
     def numbers(self, version: DatasetVersion) -> str:
         counts = version.feedback_source | version.counts
-        told = ((k.replace("_", " "), _told(counts[k])) for k in COUNTS if k in counts)
+        told = ((k.replace("_", " "), _counted(counts[k])) for k in COUNTS if k in counts)
         return format_html_join("", "<div>{}: {}</div>", told)
 
     @admin.display(description="Examples")
@@ -132,7 +141,7 @@ class DatasetVersionAdmin(ReadOnlyAdmin):
         return version.content_hash[:12] or "being built"
 
 
-def _told(count: int | dict[str, int]) -> str:
+def _counted(count: int | dict[str, int]) -> str:
     if isinstance(count, int):
         return f"{count:,}"
     return ", ".join(f"{name} {number:,}" for name, number in sorted(count.items())) or "none"
@@ -203,18 +212,24 @@ class RunAdmin(ReadOnlyAdmin):
 
 @admin.register(ModelVersion)
 class ModelVersionAdmin(ReadOnlyAdmin):
-    list_display = ["__str__", "serves_as", "verdict", "accuracy", "digest", "created"]
-    list_filter = ["task", "run__status"]
+    list_display = ["__str__", "serves_as", "verdict", "accuracy", "digest", "erased", "created"]
+    list_filter = ["task", "run__status", ("withdrawn_at", admin.EmptyFieldListFilter)]
     list_select_related = ["task", "run"]
     ordering = ["-created_at"]
     fields = [
         *("task", "version", "serves_as", "accuracy", "run", "weights_hash", "artifact_bytes"),
-        *("created_at", "way", "taught_by"),
+        *("created_at", "erased", "way", "taught_by"),
     ]
-    readonly_fields = ["serves_as", "accuracy", "way", "taught_by"]
+    readonly_fields = ["serves_as", "accuracy", "erased", "way", "taught_by"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).prefetch_related("aliases")
+        models: QuerySet[Any] = super().get_queryset(request)
+        return models.prefetch_related("aliases", "erasures__replacement__task")
+
+    @admin.display(description="Learned from an erased person")
+    def erased(self, model: ModelVersion) -> str:
+        rows = ((erasure_page(row), told(row)) for row in model.erasures.all())
+        return format_html_join("", "<div>{}: {}</div>", rows) or "no"
 
     @admin.display(description="Lineage")
     def way(self, model: ModelVersion) -> str:
@@ -242,6 +257,57 @@ class ModelVersionAdmin(ReadOnlyAdmin):
             return render_to_string("emend/credit.html", crediting.of_model(model, limit=20))
         except NoCredit as error:
             return error.detail
+
+
+def told(row: ModelErasure) -> str:
+    """Say what became of a model that had learned from an erased person."""
+    new = "" if row.replacement is None else f" ({row.replacement})"
+    return f"{row.get_fate_display()}{new}"
+
+
+def erasure_page(row: ModelErasure) -> str:
+    url = reverse("admin:training_modelerasure_change", args=[row.pk])
+    return format_html('<a href="{}">erasure {}</a>', url, row.erasure)
+
+
+class DecisionForm(forms.ModelForm):
+    class Meta:
+        widgets = {"decision": forms.Textarea(attrs={"rows": 3})}
+
+
+@admin.register(ModelErasure)
+class ModelErasureAdmin(ReadOnlyAdmin):
+    """Models that had learned from erased people; what people decide about one is noted here."""
+
+    form = DecisionForm
+    list_display = ["model_version", "erasure", "what", "decision", "since"]
+    list_filter = ["fate", "model_version__task"]
+    list_select_related = ["model_version__task", "replacement__task"]
+    search_fields = ["erasure"]
+    ordering = ["-pk"]
+    fields = ["model_version", "erasure", "what", "run", "at", "decision", "decided"]
+    readonly_fields = ["model_version", "erasure", "what", "run", "at", "decided"]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("training.change_modelerasure")
+
+    def save_model(self, request: HttpRequest, obj: Any, *args: Any) -> None:
+        obj.decided_by, obj.decided_at = request.user.get_username(), timezone.now()
+        super().save_model(request, obj, *args)
+
+    @admin.display(description="What became of it", ordering="fate")
+    def what(self, row: ModelErasure) -> str:
+        return told(row)
+
+    @admin.display(description="Age", ordering="at")
+    def since(self, row: ModelErasure) -> str:
+        return age(row.at)
+
+    @admin.display(description="Decided")
+    def decided(self, row: ModelErasure) -> str:
+        if row.decided_at is None:
+            return "not yet"
+        return format_html("{} by {}", age(row.decided_at), row.decided_by)
 
 
 @admin.register(ModelAlias)

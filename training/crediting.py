@@ -15,15 +15,16 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from scipy.sparse import csr_array
 
-from config.errors import EmendError, Unavailable
+from config import leases
+from config.errors import EmendError, LeaseLost, Unavailable
 from feedback.contributors import FEWEST_ACTS
 from feedback.models import Feedback, Task
 from privacy.models import DataSubject, Purpose
-from training import datasets, leases, run_weights, runs
+from training import datasets, run_weights, runs
 from training.classifiers import LinearClassifier
 from training.credit import Credit, Labelled, NoCreditError, influence
 from training.curation import permission
-from training.errors import LeaseLost, NoCredit
+from training.errors import NoCredit
 from training.models import DatasetVersion, Membership, ModelCredit, ModelVersion, Run
 from training.trainers import TRAINERS
 

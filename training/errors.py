@@ -41,22 +41,6 @@ class TrainingDataUnfit(EmendError):
     title = "The dataset version cannot train a model"
 
 
-class LeaseLost(EmendError):
-    """Another worker has taken the work over; what this one did is dropped."""
-
-    code = "training.lease_lost"
-    status = 409
-    title = "Another worker does this work now"
-
-
-class WorkerDied(EmendError):
-    """Written on failed builds and runs; no endpoint answers with it."""
-
-    code = "training.worker_died"
-    status = 500
-    title = "This work killed its worker again and again"
-
-
 class NoModel(EmendError):
     code = "training.no_model"
     status = 409
@@ -67,6 +51,12 @@ class NotPassed(EmendError):
     code = "training.not_passed"
     status = 409
     title = "The gates have not passed this version"
+
+
+class Withdrawn(EmendError):
+    code = "training.withdrawn"
+    status = 409
+    title = "This version had learned from an erased person"
 
 
 class NothingToRollBack(EmendError):

@@ -224,7 +224,10 @@ def judge_version(model_version: ModelVersion, cases: Sequence[Case]) -> list[Ou
 
 
 def judge_run(run: Run, model_version: ModelVersion) -> bool:
-    """Store what the gates say of a trained run, end it, and name a passing model challenger."""
+    """Store what the gates say of a trained run, end it, and name a passing model challenger.
+
+    Of an exact retrain they are asked for the record: it takes the place of another model.
+    """
     if run.dataset_version is None:
         raise CannotJudge
     outcomes = judge_version(model_version, runs.cases_of(run.dataset_version))
@@ -232,7 +235,7 @@ def judge_run(run: Run, model_version: ModelVersion) -> bool:
     with transaction.atomic():
         run.gate_results.all().delete()
         GateResult.objects.bulk_create(GateResult(run=run, **vars(o)) for o in outcomes)
-        if passed:
+        if passed and not run.replacing.exists():
             ModelAlias.objects.update_or_create(
                 task=run.task, name=CHALLENGER, defaults={"model_version": model_version}
             )

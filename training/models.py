@@ -3,32 +3,19 @@
 import uuid
 from typing import Any
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 from simple_history.models import HistoricalRecords
 
+from config.leases import Leased
 from config.transitions import Transitions
 from feedback.models import Example, Inference, Task
 from privacy.models import Project
 from training.errors import TransitionRefused
 from training.purposes import PURPOSES
 from training.querysets import IntervalQuerySet
-
-
-class Leased(models.Model):
-    """Long work that one worker holds by a lease, renewed while it lives.
-
-    `attempts` counts claims and is the fencing token: who holds an older one has lost the work.
-    """
-
-    attempts = models.PositiveSmallIntegerField(default=0)
-    lease_until = models.DateTimeField(null=True)
-    error = models.CharField(max_length=500, default="")
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
-
-    class Meta:
-        abstract = True
 
 
 def move(row: Any, transitions: Transitions, status: str) -> None:
@@ -272,6 +259,9 @@ class ModelVersion(models.Model):
     weights_hash = models.CharField(max_length=64)
     artifact_bytes = models.PositiveBigIntegerField()
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+    withdrawn_at = models.DateTimeField(
+        null=True, help_text="It had learned from an erased person: its file is gone."
+    )
 
     class Meta:
         constraints = [
@@ -280,6 +270,84 @@ class ModelVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.task.slug} v{self.version}"
+
+
+class VersionErasure(models.Model):
+    """What one erasure took out of a version, and the hash of what is left."""
+
+    dataset_version = models.ForeignKey(DatasetVersion, models.PROTECT, related_name="erasures")
+    erasure = models.UUIDField()
+    rows = models.PositiveIntegerField(help_text="Examples, exact twins of others' too.")
+    splits = models.JSONField(default=dict, help_text="The same by side.")
+    current_hash = models.CharField(max_length=64)
+    at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["dataset_version", "erasure"], name="one_erasure_a_version"
+            )
+        ]
+        indexes = [models.Index(fields=["erasure"], name="version_by_erasure")]
+
+    def __str__(self) -> str:
+        return f"{self.erasure} in {self.dataset_version}"
+
+
+class Fate(models.TextChoices):
+    """What became of a model that had learned from an erased person."""
+
+    PENDING = "pending", "not decided yet"
+    REPLACED = "replaced", "an exact retrain without that person took its place"
+    REMOVED = "removed", "it served nobody, and was removed"
+    WITHDRAWN = "withdrawn", "what is left cannot train a model, so nothing took its place"
+
+
+class ModelErasure(models.Model):
+    """A model that had learned from an erased person, what became of it, and what people say."""
+
+    model_version = models.ForeignKey(ModelVersion, models.PROTECT, related_name="erasures")
+    erasure = models.UUIDField()
+    fate = models.CharField(max_length=10, choices=Fate, default=Fate.PENDING)
+    run = models.ForeignKey(
+        Run, models.PROTECT, null=True, related_name="replacing", help_text="The exact retrain."
+    )
+    replacement = models.ForeignKey(ModelVersion, models.PROTECT, null=True, related_name="+")
+    decision = models.CharField(
+        max_length=500, default="", blank=True, help_text="What people decided about it, and why."
+    )
+    decided_by = models.CharField(max_length=150, default="")
+    decided_at = models.DateTimeField(null=True)
+    at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["model_version", "erasure"], name="one_erasure_a_model")
+        ]
+        indexes = [models.Index(fields=["erasure"], name="model_by_erasure")]
+
+    def __str__(self) -> str:
+        return f"{self.erasure} in {self.model_version}"
+
+
+class Archive(models.Model):
+    """A compressed file of rows that a promoted model was trained on."""
+
+    dataset_version = models.ForeignKey(DatasetVersion, models.PROTECT, related_name="archives")
+    model_version = models.ForeignKey(ModelVersion, models.PROTECT, related_name="archives")
+    part = models.PositiveIntegerField()
+    sha256 = models.CharField(max_length=64)
+    subjects = ArrayField(
+        models.BigIntegerField(),
+        default=list,
+        help_text="Keyed hashes of who stands in it: tables may have forgotten by now.",
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["model_version", "part"], name="one_archive_a_part")
+        ]
 
 
 class Upkeep(models.Model):

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import msgspec
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from feedback.contributors import LOW_TRUST
@@ -20,13 +20,22 @@ from training.errors import (
     NothingToRollBack,
     NotPassed,
     RolloutRunning,
+    Withdrawn,
 )
 from training.gates import champion_of
-from training.models import CHALLENGER, CHAMPION, ModelAlias, ModelVersion, Rollout
+from training.models import (
+    CHALLENGER,
+    CHAMPION,
+    ModelAlias,
+    ModelErasure,
+    ModelVersion,
+    Rollout,
+)
 from training.statistics import Counts, HarmMonitor
 
 logger = logging.getLogger(__name__)
 LOOK_SECONDS = 5
+ERASED = "it had learned from an erased person"
 ROLLED_BACK = "rolled back from"  # begins the reason in the alias's history
 BAD = ["down", "correction", "edited"]
 
@@ -45,11 +54,18 @@ def _require_passed(model_version: ModelVersion) -> None:
         raise NotPassed(f"The run of {model_version} is {model_version.run.status}.")
 
 
+def _require_clean(model_version: ModelVersion) -> None:
+    """Raise Withdrawn for what an erasure takes, or took; call under the lock."""
+    if model_version.erasures.exists():
+        raise Withdrawn(f"{model_version}: {ERASED}.")
+
+
 def promote(model_version: ModelVersion, *, reason: str = "promoted") -> ModelAlias:
     """Let a version that passed its gates serve everybody from now on."""
     _require_passed(model_version)
     with transaction.atomic():
         _lock(model_version.task)
+        _require_clean(model_version)
         _end_canary(model_version.task, f"{model_version} was promoted", winner=model_version)
         return _point(model_version, reason)
 
@@ -67,21 +83,30 @@ def rollback(task: Task) -> ModelAlias:
         if alias is None:
             raise NoModel
         reigns = _reigns(alias)
-        if len(reigns) < 2:
+        earlier = _clean(reigns[:-1])
+        if not earlier:
             raise NothingToRollBack
         _end_canary(task, "the champion was rolled back")
-        return _point(reigns[-2], f"{ROLLED_BACK} v{reigns[-1].version}")
+        return _point(earlier[-1], f"{ROLLED_BACK} v{reigns[-1].version}")
 
 
 def _reigns(alias: ModelAlias) -> list[ModelVersion]:
-    """Return the champions that a rollback may return to, the present one last."""
+    """Return the champions that no rollback has undone, the present one last."""
     reigns: list[ModelVersion] = []
     for record in alias.history.select_related("model_version").order_by("history_id"):
         if (record.history_change_reason or "").startswith(ROLLED_BACK):
             reigns.pop()
+            while reigns and reigns[-1] != record.model_version:  # skipped: it was withdrawn
+                reigns.pop()
         else:
             reigns.append(record.model_version)
     return reigns
+
+
+def _clean(reigns: list[ModelVersion]) -> list[ModelVersion]:
+    """Leave out what erasures took."""
+    taken = set(ModelErasure.objects.filter(model_version__in=reigns).values_list("model_version"))
+    return [reign for reign in reigns if (reign.pk,) not in taken]
 
 
 def _point(model_version: ModelVersion, reason: str) -> ModelAlias:
@@ -96,6 +121,27 @@ def _point(model_version: ModelVersion, reason: str) -> ModelAlias:
     ).delete()
     logger.info("alias.moved task=%s version=%d", model_version.task.slug, model_version.version)
     return alias
+
+
+def replace(old: ModelVersion, new: ModelVersion | None, *, reason: str = ERASED) -> None:
+    """Put an exact retrain, whatever its gates said, or nothing in the place of a model.
+
+    A canary with it is aborted: what it has shown was shown of another model.
+    """
+    with transaction.atomic():
+        _lock(old.task)
+        canaries = Rollout.objects.filter(task=old.task, status="canary")
+        for rollout in canaries.filter(Q(champion=old) | Q(challenger=old)):
+            end(rollout, "aborted", f"{old}: {reason}")
+        for alias in ModelAlias.objects.filter(task=old.task, model_version=old):
+            alias._change_reason = f"in the place of v{old.version}: {reason}"[:100]
+            if new is None:
+                alias.delete()
+            else:
+                alias.model_version = new
+                alias.save()
+            said = "none" if new is None else new.version
+            logger.info("alias.moved task=%s version=%s", old.task.slug, said)
 
 
 def _end_canary(task: Task, why: str, *, winner: ModelVersion | None = None) -> None:
@@ -117,6 +163,7 @@ def start(challenger: ModelVersion, plan: Plan) -> Rollout:
                 raise NoModel("There is no champion to compare with: promote the first model.")
             if champion == challenger:
                 raise AlreadyChampion
+            _require_clean(challenger)
             return Rollout.objects.create(
                 task=challenger.task,
                 challenger=challenger,
@@ -141,6 +188,7 @@ def end(rollout: Rollout, status: str, why: str) -> None:
 def advance(rollout: Rollout, *, why: str = "advanced by hand") -> Rollout:
     """Promote the canary's challenger to all users."""
     locked = _locked(rollout)
+    _require_clean(locked.challenger)
     end(locked, "full", why)
     _point(locked.challenger, f"rollout {locked.uuid}: {why}")
     return locked
@@ -160,7 +208,8 @@ def _locked(rollout: Rollout) -> Rollout:
 
 
 def due() -> Any:
-    return Rollout.objects.filter(status="canary", next_look_at__lte=Now())
+    canaries = Rollout.objects.filter(status="canary", next_look_at__lte=Now())
+    return canaries.filter(challenger__erasures=None)  # else an erasure is about to end it
 
 
 def look_at_due() -> None:

@@ -17,11 +17,11 @@ from django.db.models import Count, F, Max, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
-from config import storage
+from config import leases, storage
 from config.errors import EmendError, Malformed, Problem
 from feedback.models import Example, Task
 from feedback.normalise import normalise
-from training import datasets, evaluation, leases, run_weights, slices
+from training import datasets, evaluation, run_weights, slices
 from training.classifiers import LinearClassifier
 from training.datasets import shards
 from training.errors import CannotJudge, NoTrainer, TrainingDataUnfit
@@ -59,8 +59,11 @@ def request(
 
 
 def executable() -> QuerySet[Run]:
-    """Return runs to execute: their dataset version is built, and they have not ended."""
-    return Run.objects.filter(status__in=["queued", "running"]).exclude(
+    """Return runs to execute: their dataset version is built, and they have not ended.
+
+    Exact retrains are the erasure's own, which goes on with them.
+    """
+    return Run.objects.filter(status__in=["queued", "running"], replacing=None).exclude(
         dataset_version__status="building"
     )
 
@@ -290,7 +293,8 @@ def rebuild(model_version: ModelVersion) -> str:
 
 def due_tasks() -> QuerySet[Task]:
     """Return tasks whose retrain is due by time or by the number of new examples."""
-    newest_run = Run.objects.filter(task=OuterRef("pk")).order_by("-pk")
+    # An exact retrain is of what another run had seen.
+    newest_run = Run.objects.filter(task=OuterRef("pk"), replacing=None).order_by("-pk")
     # What came while a run waited for its version is in that version.
     seen_until = newest_run.values(at=Coalesce("dataset_version__as_of", "created_at"))[:1]
     new = Example.objects.filter(task=OuterRef("pk"), created_at__gt=OuterRef("seen_until"))

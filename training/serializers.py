@@ -102,7 +102,10 @@ def version_document(version: DatasetVersion) -> dict[str, Any]:
         "parent": version.parent,
         "content_hash": version.content_hash,
         "current_hash": version.current_hash,
-        "erasures": [],
+        "erasures": [
+            {"id": row.erasure, "at": row.at, "rows": row.rows, "current_hash": row.current_hash}
+            for row in version.erasures.order_by("pk")
+        ],
         "counts": version.counts,
         "near_duplicates_compared": version.is_compared,
         "feedback_source": version.feedback_source,
@@ -165,6 +168,17 @@ def model_document(model: ModelVersion) -> dict[str, Any]:
         "status": model.run.status,
         "metrics": model.run.metrics,
         "created_at": model.created_at,
+        "withdrawn_at": model.withdrawn_at,
+        "erasures": [
+            {
+                "id": row.erasure,
+                "at": row.at,
+                "fate": row.fate,
+                "replacement": row.replacement and row.replacement.version,
+                "decision": row.decision or None,
+            }
+            for row in sorted(model.erasures.all(), key=lambda row: row.pk)
+        ],
     }
 
 

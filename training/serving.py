@@ -17,7 +17,7 @@ from feedback.normalise import content_hash
 from feedback.serializers import Body, Identifier
 from privacy import consent
 from privacy.access import Sender
-from privacy.errors import NoConsent, OptedOut
+from privacy.errors import Erased, NoConsent, OptedOut
 from privacy.idempotency import fingerprint
 from training import runs
 from training.classifiers import LinearClassifier
@@ -57,6 +57,10 @@ class _State:
     rollout: Rollout | None
     read_at: float
 
+    @property
+    def served(self) -> tuple[ModelVersion, ModelVersion | None]:
+        return self.champion, None if self.rollout is None else self.rollout.challenger
+
 
 _states: dict[int, _State] = {}
 _lock = threading.Lock()
@@ -74,7 +78,10 @@ def _state(task: Task) -> _State:
     canary = Rollout.objects.filter(task=task, status="canary").select_related("challenger").first()
     state = _State(champion, canary, time.monotonic())
     with _lock:
+        earlier = _states.get(task.pk)
         _states[task.pk] = state
+    if earlier is not None and earlier.served != state.served:
+        _classifier.cache_clear()  # what serves no more is not remembered: it may be erased
     return state
 
 
@@ -135,14 +142,16 @@ def predict(
     )
     try:
         _store(inference, chosen)
-    except (OptedOut, NoConsent):
+    except (Erased, OptedOut, NoConsent):
         return Served(inference, chosen, is_stored=False)
     return Served(inference, chosen, is_stored=True)
 
 
 @transaction.atomic
 def _store(inference: Inference, chosen: Route) -> None:
-    consent.require(inference.project, inference.user_id)
+    stored_as = consent.require(inference.project, inference.user_id)
+    if stored_as != inference.user_id:  # who wants no link
+        inference.user_id, inference.session_id = stored_as, ""
     require_free_disk()
     Inference.objects.bulk_create([inference])
     Prediction.objects.create(

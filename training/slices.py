@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import starmap
 
 import numpy as np
 from django.db.models import F
@@ -30,7 +31,7 @@ class Facts:
 def facts_of(rows: Sequence[Row], keys: Sequence[str]) -> Facts:
     """Look up rows by their examples: the month of capture, and what metadata says under `keys`.
 
-    The feedback's own metadata counts before that of the answer it is about.
+    A feedback's own metadata counts before its answer's. Of what was erased nothing is known.
     """
     known = Example.objects.annotate(
         person=Coalesce("feedback__user_id", "inference__user_id"),
@@ -45,13 +46,12 @@ def facts_of(rows: Sequence[Row], keys: Sequence[str]) -> Facts:
     ids = [row.example_id for row in rows]
     found = {}
     for start in range(0, len(ids), CHUNK_ROWS):
-        chunk = known.filter(pk__in=ids[start : start + CHUNK_ROWS])
-        found.update({pk: values for pk, *values in chunk.values_list("pk", *names)})
-    facts = [found[pk] for pk in ids]
-    columns: dict[str, Column] = {"month": [f"{at:%Y-%m}" for _, at, *_ in facts]}
+        chunk = known.filter(pk__in=ids[start : start + CHUNK_ROWS]).values_list("pk", *names)
+        found.update({pk: values for pk, *values in chunk})
+    facts = [found.get(pk, [None] * len(names)) for pk in ids]
+    columns: dict[str, Column] = {"month": [at and f"{at:%Y-%m}" for _, at, *_ in facts]}
     for place, key in enumerate(keys):
-        values = (fact[place + 2] for fact in facts)
-        columns[key] = [value and value[:VALUE_CHARS] for value in values]
+        columns[key] = [fact[place + 2] and fact[place + 2][:VALUE_CHARS] for fact in facts]
     return Facts([person for person, *_ in facts], columns)
 
 
@@ -75,8 +75,7 @@ def strata_of(task: Task, rows: Sequence[Row], keys: Sequence[str], *, seed: int
     texts = readings(task, rows)
     topics = [str(topic + 1) for topic in Topics(texts, seed=seed).of(texts)]
     columns = told_apart(task, rows, topics) | facts_of(rows, keys).columns
-    kept = [_common(by, column) for by, column in columns.items()]
-    return [", ".join(parts) for parts in zip(*kept, strict=True)]
+    return list(map(", ".join, zip(*starmap(_common, columns.items()), strict=True)))
 
 
 def _common(by: str, column: Column) -> list[str]:

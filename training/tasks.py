@@ -2,10 +2,10 @@
 
 from contextlib import suppress
 
+from config import leases
 from config.celery import bell
-from config.errors import EmendError
-from training import contributors, crediting, datasets, gates, leases, orphans, rollouts, runs
-from training.errors import LeaseLost
+from config.errors import EmendError, LeaseLost
+from training import archives, contributors, crediting, datasets, gates, orphans, rollouts, runs
 from training.models import Run
 
 
@@ -50,6 +50,12 @@ def score_contributors() -> None:
 @bell(orphans.TASK, waiting=orphans.waiting_seconds, is_short=False)
 def remove_orphans() -> None:
     orphans.remove()
+
+
+@bell("training.archive", waiting=archives.waiting_seconds, is_short=False)
+def archive() -> None:
+    while archives.archive_next():
+        pass
 
 
 @bell("training.credit_models", waiting=crediting.waiting_seconds, is_short=False)

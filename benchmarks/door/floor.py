@@ -68,14 +68,12 @@ class Body(msgspec.Struct):
 
 
 DECODER = msgspec.json.Decoder(Body)
-ENCODER = msgspec.json.Encoder()
 
 
 def create(request: HttpRequest) -> HttpResponse:
-    body = DECODER.decode(request.body)
-    values = msgspec.structs.asdict(body)
+    values = msgspec.structs.asdict(DECODER.decode(request.body))
     row = Row.objects.create(uuid=values.pop("inference_id"), **values)
-    content = ENCODER.encode({"id": row.pk, "status": "pending"})
+    content = msgspec.json.encode({"id": row.pk, "status": "pending"})
     headers = {"Content-Length": str(len(content))}
     return HttpResponse(content, status=201, content_type="application/json", headers=headers)
 

@@ -1,7 +1,7 @@
 """Artefacts and images as files that are named by their SHA-256, written whole or not at all.
 
-`STORAGE_URL` says where: a folder, or a bucket of an S3-compatible store. Every verb raises
-Unavailable where that place does not answer or refuses.
+`STORAGE_URL` says where, or the `url` that a verb is given: a folder, or a bucket of an
+S3-compatible store. Every verb raises Unavailable where that place does not answer or refuses.
 """
 
 import errno
@@ -21,6 +21,7 @@ from django.conf import settings
 from config.errors import FileDamaged, FileMissing, Unavailable
 
 logger = logging.getLogger(__name__)
+DIGEST_LENGTH = 64
 _NAME = re.compile(r"[0-9a-f]{64}(\.\w+)*")  # what an interrupted write left has a suffix
 
 
@@ -39,8 +40,11 @@ class Store(Protocol):
     def files(self, folder: str) -> Iterator[tuple[str, datetime]]:
         """Yield the name and the time of each file, by the clock of the place."""
 
+    def folders(self) -> dict[str, int]:
+        """Return how many bytes each folder holds."""
 
-def put(data: bytes, folder: str = "artifacts") -> str:
+
+def put(data: bytes, folder: str = "artifacts", *, url: str = "") -> str:
     """Store bytes and return their SHA-256; the same bytes are one file, mended if damaged.
 
     A file that was there counts as written now.
@@ -48,15 +52,15 @@ def put(data: bytes, folder: str = "artifacts") -> str:
     digest = hashlib.sha256(data).hexdigest()
     path = _path(digest, folder)
     with _answering():
-        _store(settings.STORAGE_URL).write(path, data)
+        _store(url or settings.STORAGE_URL).write(path, data)
     return digest
 
 
-def get(digest: str, folder: str = "artifacts") -> bytes:
+def get(digest: str, folder: str = "artifacts", *, url: str = "") -> bytes:
     """Return the bytes of that SHA-256; raise FileDamaged if they are gone or changed."""
     path = _path(digest, folder)
     with _answering():
-        data = _store(settings.STORAGE_URL).read(path)
+        data = _store(url or settings.STORAGE_URL).read(path)
     if data is None:
         raise FileMissing(f"No file {digest}.")
     if hashlib.sha256(data).hexdigest() != digest:
@@ -71,13 +75,19 @@ def delete(digest: str, folder: str = "artifacts", *, unless_since: datetime | N
         return _store(settings.STORAGE_URL).remove(path, unless_since)
 
 
-def digests(folder: str = "artifacts") -> Iterator[tuple[str, datetime]]:
+def digests(folder: str = "artifacts", *, url: str = "") -> Iterator[tuple[str, datetime]]:
     """Yield each file's name and when it was written, by the clock of the store.
 
     What interrupted writes left has longer names than a digest; `delete` takes them too.
     """
     with _answering():
-        yield from _store(settings.STORAGE_URL).files(folder)
+        yield from _store(url or settings.STORAGE_URL).files(folder)
+
+
+def folders(*, url: str = "") -> dict[str, int]:
+    """Return all folders that were ever stored in, and how many bytes each holds."""
+    with _answering():
+        return _store(url or settings.STORAGE_URL).folders()
 
 
 def problem() -> str:

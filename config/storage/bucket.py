@@ -61,10 +61,16 @@ class Bucket:
         return True
 
     def files(self, folder: str) -> Iterator[tuple[str, datetime]]:
+        for info in self._infos(folder):
+            yield info.base_name, info.mtime
+
+    def folders(self) -> dict[str, int]:
+        names = [info.base_name for info in self._listed(self.root) if not info.is_file]
+        return {name: sum(info.size for info in self._infos(name)) for name in names}
+
+    def _infos(self, folder: str) -> Iterator[fs.FileInfo]:
         for part in self._listed(f"{self.root}/{folder}"):  # 256, so that no list is long
-            for info in self._listed(part.path):
-                if info.is_file:
-                    yield info.base_name, info.mtime
+            yield from (info for info in self._listed(part.path) if info.is_file)
 
     def _listed(self, path: str) -> list[fs.FileInfo]:
         selector = fs.FileSelector(path, allow_not_found=True)

@@ -67,6 +67,17 @@ class Folder:
             with suppress(FileNotFoundError):  # removed since
                 yield place.name, _written_at(place)
 
+    def folders(self) -> dict[str, int]:
+        return {place.name: _bytes_in(place) for place in self.root.glob("*/")}
+
+
+def _bytes_in(folder: Path) -> int:
+    total = 0
+    for place in folder.glob("??/*"):
+        with suppress(FileNotFoundError):  # removed since
+            total += place.stat().st_size
+    return total
+
 
 def _written_at(place: Path) -> datetime:
     return datetime.fromtimestamp(place.stat().st_mtime, UTC)

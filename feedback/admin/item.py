@@ -197,6 +197,8 @@ def shown(feedback: Feedback, params: Mapping[str, Any]) -> dict[str, Any]:
     who = Contributor.objects.filter(task=feedback.task_id, user_id=feedback.user_id).first()
     has_shape = feedback.edit_distance is not None
     changes = feedback.task.kind.diff(feedback.original, feedback.corrected) if has_shape else []
+    # Not what an erasure has emptied.
+    is_text = feedback.task.modality == "text" and feedback.original is not None
     return {
         "feedback": feedback,
         "inference": feedback.inference,
@@ -206,7 +208,7 @@ def shown(feedback: Feedback, params: Mapping[str, Any]) -> dict[str, Any]:
         "state": STATE_OF.get(feedback.status, "info"),
         "confidence": _percent(feedback.inference.confidence),
         "changes": changes,
-        "sides": sides(feedback.original, changes) if feedback.task.modality == "text" else (),
+        "sides": sides(feedback.original, changes) if is_text else (),
         "difference_template": f"emend/review/{feedback.task.modality}.html",
         "is_changed": feedback.corrected is not None and feedback.corrected != feedback.original,
         "why": why(feedback),
@@ -240,6 +242,8 @@ def _others(feedback: Feedback) -> QuerySet[Any]:
     """Return what other acts said of the same input, and how their people stand, newest first."""
     people = Contributor.objects.filter(task=OuterRef("task"), user_id=OuterRef("user_id"))
     same = Feedback.objects.filter(task=feedback.task, input_hash=feedback.input_hash)
+    if not feedback.input_hash:  # an erasure has emptied it
+        same = same.none()
     others: QuerySet[Any] = same.annotate(standing=Subquery(people.values("standing")))
     return others.exclude(pk=feedback.pk).order_by("-created_at")
 

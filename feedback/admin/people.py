@@ -66,8 +66,8 @@ class ContributorAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Feedback")
     def sent(self, row: Contributor) -> str:
-        theirs = urlencode([("task", str(row.task.pk)), ("user_id__exact", row.user_id)])
         address = reverse("admin:feedback_feedback_changelist")
+        theirs = urlencode([("task", str(row.task.pk)), ("user_id__exact", row.user_id)])
         return format_html('<a href="{}?{}">Look at it, or accept what waits</a>', address, theirs)
 
     @admin.action(description="Trust, whatever the scores say", permissions=["decide"])
@@ -85,7 +85,6 @@ class ContributorAdmin(ReadOnlyAdmin):
         self.message_user(request, "From the next scores on they are judged again.")
 
     def _hold(self, request: HttpRequest, rows: QuerySet[Contributor], standing: Standing) -> None:
-        by = request.user.get_username()
         for row in rows:
-            contributors.hold(row, standing=standing, by=by, reason="")
+            contributors.hold(row, standing=standing, by=request.user.get_username(), reason="")
         self.message_user(request, f"{len(rows)} {standing.value} from now on, by your decision.")

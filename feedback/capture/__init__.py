@@ -75,7 +75,7 @@ def capture_inferences(*, sender: Sender, sent: Sequence[Sent[InferenceBody]]) -
         door = Door(sender, look(sender, "feedback_inference", wanted))
         results = [_enter(door, item, door.draft_inference) for item in sent]
         rows = [result for result in results if isinstance(result, InferenceRow)]
-        stored = store(rows, known_people=door.known.people)
+        stored = store(rows, project=sender.project, known_people=door.known.people)
 
         def kept(row: InferenceRow) -> Kept:
             slug = door.known.task_by_id(row.task_id).slug
@@ -111,7 +111,13 @@ def capture_feedback(*, sender: Sender, sent: Sequence[Sent[FeedbackBody]]) -> l
             draft.row.position = position
         made = [draft.made for draft in drafts if draft.made is not None]
         rows = [draft.row for draft in drafts]
-        stored = store(made, rows, known_people=door.known.people)
+        stored = store(
+            made,
+            rows,
+            project=sender.project,
+            known_people=door.known.people,
+            answered={draft.seen.user_id for draft in drafts if draft.seen.user_id is not None},
+        )
 
         def kept(draft: Draft) -> Kept:
             row = draft.row

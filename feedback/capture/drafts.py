@@ -21,16 +21,19 @@ from feedback.capture.cleaning import (
     unknown_inference,
     unknown_task,
 )
-from feedback.capture.lookups import Known, SeenInference
+from feedback.capture.lookups import Known, Person, SeenInference
 from feedback.capture.rows import FeedbackRow, InferenceRow, bytea
 from feedback.models import ID_LENGTH, Task
 from feedback.normalise import content_hash
 from feedback.serializers import FeedbackBody, InferenceBody, SentBody, in_utc
 from privacy import consent
 from privacy.access import Sender
+from privacy.errors import Erased
 from privacy.models import ConsentDefault
+from privacy.tombstones import WITHHELD
 
 Body = TypeVar("Body", bound=SentBody)
+NOBODY = Person()
 MODEL_VERSION_LENGTH = 200
 LATEST_YEAR = 9998  # PostgreSQL knows years after 9999, Python does not
 
@@ -89,12 +92,12 @@ class Door:
     known: Known
 
     def draft_inference(self, item: Sent[InferenceBody], print_: bytes) -> InferenceRow:
-        """Check and redact one output of a model; raise Malformed, OptedOut or NoConsent."""
+        """Check and redact one output of a model; raise Malformed or a refusal."""
         body = item.body
         self._welcome(body)
         row = self._inference(item, self._task(body.task), print_, body.metadata)
         row.confidence = body.confidence
-        if body.target is not None:
+        if body.target is not None and not self._is_anonymous(body):
             row.target_type = body.target.type
             row.target_id = clean_id(body.target.id, ID_LENGTH)
         if body.parent_inference is not None:
@@ -105,7 +108,7 @@ class Door:
         return row
 
     def draft_feedback(self, item: Sent[FeedbackBody], print_: bytes) -> Draft:
-        """Check and redact one act; raise Malformed, OptedOut or NoConsent."""
+        """Check and redact one act; raise Malformed or a refusal."""
         body = item.body
         _check_subject(body)
         self._welcome(body)
@@ -144,9 +147,10 @@ class Door:
         sent = None if body.corrected is UNSET else body.corrected
         found = clean(task, sent, body.comment, body.metadata)
         comment, metadata = found.others
+        is_anonymous = self._is_anonymous(body)
         row = FeedbackRow(
             **self._common(item, task, print_),
-            metadata=metadata,
+            metadata={} if is_anonymous else metadata,
             redactions=found.counts,
             input_hash=seen.input_hash,
             inference_id=seen.number,
@@ -155,7 +159,7 @@ class Door:
             correction_type=body.correction_type or "",
             original=seen.output,
             corrected=found.output,
-            comment=comment,
+            comment="" if is_anonymous else comment,
             source="audit" if body.source == "audit" else self.sender.source,
             queue=task.kind.queue,
         )
@@ -164,7 +168,7 @@ class Door:
             task,
             seen,
             made,
-            _act_of(self.sender, item),
+            None if is_anonymous else _act_of(self.sender, item),
             is_sensitive=found.is_sensitive or seen.is_sensitive,
             is_change_redacted=found.output != sent and found.output == seen.output,
             burst_share=item.burst_share,
@@ -188,7 +192,7 @@ class Door:
         input_, clean_metadata, clean_version = found.others
         return InferenceRow(
             **self._common(item, task, print_) | ({} if print_ else {"id": uuid4()}),
-            metadata=clean_metadata,
+            metadata={} if self._is_anonymous(body) else clean_metadata,
             redactions=found.counts,
             input_hash=bytea(content_hash(task.kind.identity(input_, found.output))),
             input=input_,
@@ -199,26 +203,42 @@ class Door:
 
     def _common(self, item: Sent[Any], task: Task, print_: bytes) -> dict[str, Any]:
         body = item.body
+        user_id, session_id = body.user_id, clean_id(body.session_id, ID_LENGTH)
+        if self._is_anonymous(body):
+            # What refuses training must refuse it without a name, too.
+            user_id, session_id = None if self._may_train(body) else WITHHELD, ""
         return {
             "id": body.id or uuid4(),
             "project_id": self.sender.project.pk,
             "task_id": task.pk,
             "api_key_id": self.sender.key and self.sender.key.pk,
-            "user_id": body.user_id,
+            "user_id": user_id,
             "is_verified": item.is_verified,
-            "session_id": clean_id(body.session_id, ID_LENGTH),
+            "session_id": session_id,
             "fingerprint": bytea(print_),
             "occurred_at": body.occurred_at and in_utc(body.occurred_at),
         }
+
+    def _person(self, body: SentBody) -> Person:
+        return self.known.people.get(body.user_id or "", NOBODY)
+
+    def _is_anonymous(self, body: SentBody) -> bool:
+        """Return whether the person wants what they send to be stored without a link to them."""
+        return self._person(body).is_anonymous
+
+    def _may_train(self, body: SentBody) -> bool:
+        said = self._person(body).training
+        return self.known.consent_default == ConsentDefault.GRANTED if said is None else said
 
     def _welcome(self, body: SentBody) -> None:
         """Refuse whom nobody asked, who said no, and times that could not be read back."""
         if body.user_id is None and not self.sender.is_trusted:
             raise malformed("/user_id", "A capture key says whose act it sends.")
         if body.user_id is not None:
-            said = self.known.people.get(body.user_id)
+            if body.user_id in self.known.erased:
+                raise Erased
             by_default = self.known.consent_default or ConsentDefault.WITHHELD
-            consent.check(said=said, by_default=by_default)
+            consent.check(said=self._person(body).said, by_default=by_default)
         if body.occurred_at is not None and not 1970 <= body.occurred_at.year <= LATEST_YEAR:
             raise malformed("/occurred_at", f"Between the years 1970 and {LATEST_YEAR}.")
 

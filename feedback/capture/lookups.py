@@ -9,8 +9,10 @@ import msgspec
 
 from config.database import fetch
 from config.errors import Unauthenticated
+from feedback.capture.rows import array, bytea
 from feedback.models import Task
 from privacy.access import Sender
+from privacy.tombstones import digest_of
 
 Table: TypeAlias = Literal["feedback", "feedback_inference"]
 
@@ -35,19 +37,29 @@ class SeenInference(msgspec.Struct, kw_only=True):
     input_hash: str  # as the database writes bytes
     confidence: float | None = None
     probabilities: dict[str, float] | None = None
+    user_id: str | None = None  # who was answered
     is_sensitive: bool = False
     is_alone: bool = False  # nobody corrected or approved its input, or was shown it elsewhere
 
 
+class Person(msgspec.Struct, array_like=True, frozen=True):
+    """A data subject: their words (None: nothing said), and whether they want no link."""
+
+    said: bool | None = None  # about collection
+    training: bool | None = None
+    is_anonymous: bool = False
+
+
 class Known(msgspec.Struct):
-    """What of it is there. A person who has said nothing about collection is there with None."""
+    """What of it is there."""
 
     ids: dict[UUID, str]  # with the fingerprint
     acts: dict[str, str]  # of an Act's key, the hash of the latest
     images: set[str]
     inferences: dict[UUID, SeenInference]
     tasks: list[msgspec.Raw]
-    people: dict[str, bool | None]
+    people: dict[str, Person]
+    erased: set[str]  # people; as the database answers, their digests
     quarantined: set[tuple[int, str]]  # task and person
     consent_default: str | None  # None: the key has been revoked, or has expired
 
@@ -70,7 +82,7 @@ def _task(document: bytes) -> Task:
 _LOOK = """
 WITH seen AS (
     SELECT id, number, task_id, input, output, input_hash::text, confidence, probabilities,
-        is_sensitive,
+        user_id, is_sensitive,
         NOT EXISTS (
             SELECT FROM feedback AS other WHERE other.task_id = i.task_id
                 AND other.input_hash = i.input_hash AND other.corrected_hash IS NOT NULL
@@ -84,6 +96,7 @@ WITH seen AS (
         ) AS is_alone
     FROM feedback_inference AS i
     WHERE project_id = %(project)s::bigint AND id = ANY(%(inferences)s::uuid[])
+        AND input <> 'null'  -- what an erasure has emptied
 ), task AS (
     SELECT * FROM feedback_task
     WHERE project_id = %(project)s::bigint
@@ -126,11 +139,19 @@ SELECT json_build_object(
             AND task_id IN (SELECT id FROM task)
     ),
     'people', (
-        SELECT coalesce(json_object_agg(subject.user_id, consent.is_granted), '{{}}')
+        SELECT coalesce(json_object_agg(subject.user_id, json_build_array(
+            consent.is_granted, training.is_granted, subject.is_anonymous)), '{{}}')
         FROM privacy_datasubject AS subject
         LEFT JOIN privacy_consent AS consent
             ON consent.subject_id = subject.id AND consent.purpose = 'collection'
+        LEFT JOIN privacy_consent AS training
+            ON training.subject_id = subject.id AND training.purpose = 'training'
         WHERE subject.project_id = %(project)s::bigint AND subject.user_id = ANY(%(people)s::text[])
+    ),
+    'erased', (
+        SELECT coalesce(json_agg(subject_digest::text), '[]') FROM privacy_erasurerequest
+        WHERE project_id = %(project)s::bigint AND subject_digest = ANY(%(digests)s::bytea[])
+            AND tombstone_until > now()
     )
 )::text
 """
@@ -142,27 +163,24 @@ def look(sender: Sender, table: Table, wanted: Wanted) -> Known:
     Raises Unauthenticated if the key has been revoked, or has expired.
     """
     acts = list(wanted.acts)
+    digests = {bytea(digest_of(sender.project, person)): person for person in wanted.people}
     parameters = {
         "key": sender.key and sender.key.pk,
         "project": sender.project.pk,
-        "ids": _array(wanted.ids),
-        "acted": _array(inference for inference, _ in acts),
-        "actors": _array(person for _, person in acts),
-        "images": _array(wanted.images),
-        "inferences": _array(wanted.inferences),
-        "tasks": _array(wanted.tasks),
-        "people": _array(wanted.people),
+        "ids": array(wanted.ids),
+        "acted": array(inference for inference, _ in acts),
+        "actors": array(person for _, person in acts),
+        "images": array(wanted.images),
+        "inferences": array(wanted.inferences),
+        "tasks": array(wanted.tasks),
+        "people": array(wanted.people),
+        "digests": array(digests),
     }
     known = fetch(_LOOK.format(table=table), parameters, Known)
     if known.consent_default is None:
         raise Unauthenticated
+    known.erased = {digests[digest] for digest in known.erased}
     return known
-
-
-def _array(values: Iterable[object]) -> str:
-    """Write a PostgreSQL array; psycopg takes as long for one as the query does."""
-    escaped = (str(value).replace("\\", "\\\\").replace('"', '\\"') for value in values)
-    return "{" + ",".join(f'"{value}"' for value in escaped) + "}"
 
 
 class Correction(msgspec.Struct):

@@ -4,7 +4,7 @@ They are plain values. The database makes of one JSON document as many rows as i
 thousand cost one round trip, and none is stored unless all are.
 """
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,6 +12,8 @@ from uuid import UUID
 import msgspec
 
 from config.database import fetch, recordset
+from privacy.models import Project
+from privacy.tombstones import WITHHELD, digest_of
 
 
 class CapturedRow(msgspec.Struct, kw_only=True):
@@ -88,6 +90,10 @@ _TYPES = {
     "attempts": "smallint",
     "position": "int",
 }
+# In a CTE that is read once: an erasure that this statement does not see waits for it.
+_GATE = """gate AS MATERIALIZED (
+        SELECT emend_refuse(%(project)s::bigint, %(named)s::text[], %(digests)s::bytea[]) AS ok
+    )"""
 _INFERENCE = InferenceRow.__struct_fields__
 _PLACED = ("position", "inference_id", "inference_uuid")  # decided while it is stored
 _FEEDBACK = tuple(column for column in FeedbackRow.__struct_fields__ if column not in _PLACED)
@@ -104,14 +110,14 @@ _PEOPLE = f"""
 """  # noqa: S608  built of the column names above alone
 _INFERENCES = f"""
     INSERT INTO feedback_inference ({", ".join(_INFERENCE)})
-    SELECT {", ".join(_INFERENCE)} FROM {_read("inferences", _INFERENCE)}
+    SELECT {", ".join(_INFERENCE)} FROM gate, {_read("inferences", _INFERENCE)} WHERE gate.ok
     RETURNING number, id, created_at
 """  # noqa: S608
 _ANSWER = """
     SELECT json_object_agg(id, json_build_object('number', number, 'created_at', created_at))::text
 """
 _STORE_INFERENCES = f"""
-    WITH people AS ({_PEOPLE}), stored AS ({_INFERENCES}) {_ANSWER} FROM stored
+    WITH {_GATE}, people AS ({_PEOPLE}), stored AS ({_INFERENCES}) {_ANSWER} FROM stored
 """
 
 
@@ -122,11 +128,12 @@ def _storing_feedback(*, makes_inferences: bool) -> str:
     number = "coalesce(r.inference_id, made.number)"
     # Numbered in the order sent: of a person's acts on one inference the latest counts.
     return f"""
-        WITH people AS ({_PEOPLE}), {made} stored AS (
+        WITH {_GATE}, people AS ({_PEOPLE}), {made} stored AS (
             INSERT INTO feedback ({", ".join(_FEEDBACK)}, inference_id)
             SELECT {", ".join(f"r.{column}" for column in _FEEDBACK)},
                 {number if makes_inferences else "r.inference_id"}
-            FROM {_read("feedback", (*_FEEDBACK, *_PLACED))} {join if makes_inferences else ""}
+            FROM gate CROSS JOIN {_read("feedback", (*_FEEDBACK, *_PLACED))}
+            {join if makes_inferences else ""} WHERE gate.ok
             ORDER BY r.position
             RETURNING number, id, created_at
         ) {_ANSWER} FROM stored
@@ -141,25 +148,26 @@ def store(
     inferences: Sequence[InferenceRow],
     feedback: Sequence[FeedbackRow] = (),
     *,
+    project: Project,
     known_people: Container[str],
+    answered: Collection[str] = (),
 ) -> dict[UUID, Stored]:
     """Store rows and the people in them who are new; return what the database gave them, by id.
 
     With feedback, the inferences are those made on the way to it, and are not in the answer.
-    Raises IntegrityError, and stores nothing, if an id or an act is stored already.
+    `answered` are the people of whose answers a copy is stored. Raises IntegrityError, and stores
+    nothing, if an id or an act is stored already, or a person in them does not let it be stored.
     """
     rows = feedback or inferences
     if not rows:
         return {}
-    people = {
-        (row.project_id, row.user_id)
-        for row in rows
-        if row.user_id is not None and row.user_id not in known_people
-    }
-    parameters = {
-        "people": _json(
-            [{"project_id": project, "user_id": user} for project, user in sorted(people)]
-        )
+    named = {row.user_id for row in rows if row.user_id is not None} - {WITHHELD}
+    new = sorted(user_id for user_id in named if user_id not in known_people)
+    parameters: dict[str, object] = {
+        "project": project.pk,
+        "named": array(named),
+        "digests": array(bytea(digest_of(project, who)) for who in named.union(answered)),
+        "people": _json([{"project_id": project.pk, "user_id": user_id} for user_id in new]),
     }
     if inferences:
         parameters["inferences"] = _json(inferences)
@@ -169,6 +177,12 @@ def store(
     if not feedback:
         statement = _STORE_INFERENCES
     return fetch(statement, parameters, dict[UUID, Stored], is_write=True)
+
+
+def array(values: Iterable[object]) -> str:
+    """Write a PostgreSQL array; psycopg takes as long for one as the query does."""
+    escaped = (str(value).replace("\\", "\\\\").replace('"', '\\"') for value in values)
+    return "{" + ",".join(f'"{value}"' for value in escaped) + "}"
 
 
 def bytea(digest: bytes) -> str:

@@ -66,10 +66,13 @@ def redact_answer(task: Task, shown: Inference) -> None:
     contents, counts = _find(task, [shown.input, shown.output, shown.metadata])
     if not counts:
         return
+    # Not into an answer that an erasure has emptied meanwhile: that one has no hash.
+    same = Inference.objects.filter(number=shown.number, input_hash=shown.input_hash)
     shown.input, shown.output, shown.metadata = contents
     shown.input_hash = content_hash(task.kind.identity(shown.input, shown.output))
     shown.redactions = _sum(shown.redactions, counts)
-    shown.save(update_fields=["input", "output", "metadata", "input_hash", "redactions"])
+    fields = ["input", "output", "metadata", "input_hash", "redactions"]
+    same.update(**{name: getattr(shown, name) for name in fields})
 
 
 def _find(task: Task, contents: list[Any]) -> tuple[list[Any], dict[str, int]]:

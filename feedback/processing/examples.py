@@ -78,10 +78,17 @@ _TYPES = {
 }
 _COLUMNS = {name: _TYPES.get(name, "text") for name in ExampleRow.__struct_fields__}
 _NAMES = ", ".join(f'"{name}"' for name in _COLUMNS)
+# Not of feedback that an erasure has emptied meanwhile: it is waited for.
 _INSERT = f"""
-    WITH stored AS (
+    WITH alive AS MATERIALIZED (
+        SELECT f.number FROM feedback AS f
+        WHERE f.number IN (SELECT feedback_id FROM {recordset("rows", _COLUMNS)})
+            AND f.status <> 'erased' FOR KEY SHARE
+    ), stored AS (
         INSERT INTO feedback_example ({_NAMES}) SELECT {_NAMES}
-        FROM {recordset("rows", _COLUMNS)} ON CONFLICT DO NOTHING RETURNING 1
+        FROM {recordset("rows", _COLUMNS)}
+        WHERE feedback_id IS NULL OR feedback_id IN (SELECT number FROM alive)
+        ON CONFLICT DO NOTHING RETURNING 1
     ) SELECT count(*)::text FROM stored
 """  # noqa: S608  built of the column names above alone
 # A row that another session has in hand is left to it.
@@ -170,7 +177,9 @@ def add_silent_examples(task: Task) -> int:
     count = 0
     while batch := [_silent(task, inference) for inference in islice(rows, SILENT_ROWS)]:
         count += _store(batch)
-    Task.objects.filter(pk=task.pk).update(silence_until=Greatest("silence_until", until))
+    # Not where an erasure has set it back meanwhile: then all is looked at once more.
+    unchanged = Task.objects.filter(pk=task.pk, silence_until=task.silence_until)
+    unchanged.update(silence_until=Greatest("silence_until", until))
     return count
 
 

@@ -121,5 +121,6 @@ def test_every_schedule_names_a_task_that_can_be_asked(shop):
     app.loader.import_default_modules()
     for entry in BEAT_SCHEDULE.values():
         task = app.tasks[entry["task"]]
-        assert task.waiting() == (0.0 if task.name == orphans.TASK else None)  # never done yet
+        is_daily = task.name in {orphans.TASK, "privacy.apply_retention"}  # never done yet
+        assert task.waiting() == (0.0 if is_daily else None)
         task.run()

@@ -98,6 +98,13 @@ def test_a_folder_that_is_not_there_holds_nothing(place):
     assert list(storage.digests("images")) == []
 
 
+def test_folders_are_told_with_their_bytes(place):
+    assert storage.folders() == {}
+    for data, folder_name in ((b"weights", "artifacts"), (b"one", "images"), (b"two", "images")):
+        storage.put(data, folder_name)
+    assert storage.folders() == {"artifacts": 7, "images": 6}
+
+
 def test_a_deleted_file_is_gone(place):
     digest = storage.put(b"weights")
     assert storage.delete(digest) is True

@@ -12,7 +12,15 @@ from django.utils import timezone
 from feedback import review
 from feedback.models import Contributor, Example, Feedback
 from privacy import consent
-from tests.training.builders import Product, built, inputs, processed, shown_days_ago, texts_of
+from tests.training.builders import (
+    Product,
+    built,
+    erasing,
+    inputs,
+    processed,
+    shown_days_ago,
+    texts_of,
+)
 from training import datasets
 from training.datasets import building
 from training.models import Dataset, DatasetVersion, LeftOut, Membership
@@ -343,7 +351,8 @@ def test_too_many_alike_to_compare_is_said_of_a_version(product, monkeypatch):
 def test_counts_of_a_whole_build_are_of_what_is_there(product):
     product.add((TRAIN, "neg"), (OTHER, "pos"))
     product.version()
-    Example.objects.filter(input=TRAIN).delete()
+    with erasing():
+        Example.objects.filter(input=TRAIN).delete()
     product.task.labels = ["neg", "pos", "so-so"]
     product.task.save()
     version = product.version()

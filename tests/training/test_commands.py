@@ -109,7 +109,7 @@ def test_a_version_that_kept_killing_its_worker_holds_up_no_later_one(product):
     DatasetVersion.objects.filter(pk=version.pk).update(attempts=3)
     succeed("build_dataset", "mood-train")
     version.refresh_from_db()
-    assert (version.status, version.error) == ("failed", "training.worker_died")
+    assert (version.status, version.error) == ("failed", "api.worker_died")
 
 
 def test_train_passes_on_its_seed(product):

@@ -7,11 +7,12 @@ from itertools import islice
 import pytest
 from django.db import connection
 
+from config import leases
 from feedback.models import Example
 from privacy import consent
 from tests import product as products
 from tests.training.builders import Product, built, inputs, shown_days_ago, texts_of
-from training import datasets, exports, leases
+from training import datasets, exports
 from training.datasets import building
 from training.errors import VersionNotReady
 from training.models import DatasetVersion, Membership
@@ -256,7 +257,7 @@ def test_after_three_dead_workers_a_version_fails_and_the_next_is_built(product)
         DatasetVersion.objects.update(lease_until=None)
     assert datasets.build_next() is None
     first.refresh_from_db()
-    assert (first.status, first.error) == ("failed", "training.worker_died")
+    assert (first.status, first.error) == ("failed", "api.worker_died")
     assert datasets.build_next() == second
     second.refresh_from_db()
     assert (second.parent, inputs(second)) == (None, TEXTS[:1])

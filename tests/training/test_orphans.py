@@ -92,14 +92,14 @@ def test_what_an_interrupted_write_left_goes(product, settings):
 
 def test_what_is_stored_again_meanwhile_stays(product, settings, monkeypatch):
     digest = stored(settings, b"weights")
-    look = orphans._named
+    look = orphans.named
 
     def look_and_store(folder, names):
         named = look(folder, names)
         storage.put(b"weights")
         return named
 
-    monkeypatch.setattr(orphans, "_named", look_and_store)
+    monkeypatch.setattr(orphans, "named", look_and_store)
     assert orphans.remove() == 0
     assert is_there(digest)
 

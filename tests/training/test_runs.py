@@ -10,13 +10,13 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
-from config import storage
-from config.errors import Malformed
+from config import leases, storage
+from config.errors import LeaseLost, Malformed
 from feedback.models import Task
 from privacy import consent
 from tests.training.builders import Product, texts_of
-from training import datasets, leases, runs, tasks
-from training.errors import CannotJudge, LeaseLost
+from training import datasets, runs, tasks
+from training.errors import CannotJudge
 from training.models import Dataset, DatasetVersion, ModelVersion, Run
 
 CONNECTION = ("NAME", "USER", "PASSWORD", "HOST", "PORT")
@@ -304,7 +304,7 @@ def test_a_dead_workers_run_is_failed_in_the_end(shop):
         Run.objects.update(lease_until=None)
     assert runs.claim() is None
     run.refresh_from_db()
-    assert (run.status, run.error) == ("failed", "training.worker_died")
+    assert (run.status, run.error) == ("failed", "api.worker_died")
 
 
 def test_an_unbuilt_version_of_another_dataset_delays_no_run(shop):

@@ -23,6 +23,7 @@ __all__ = [
     "Sides",
     "choose",
     "decide",
+    "judge",
     "rules_of",
     "settings_of",
 ]
@@ -47,13 +48,18 @@ def rules_of(dataset: Dataset) -> str:
 
 
 def choose(dataset: Dataset, sides: Sides | None, *, since: int | None) -> None:
-    """Fill the temporary tables `decided` and `judged` with all of the task, or what changed.
+    """Fill the temporary tables `decided` and `judged` with all of the task, or what changed."""
+    decide(dataset, settings_of(dataset), since=since)
+    judge(dataset, sides, is_whole=since is None)
 
-    `judged` says of each example that rows would let in its hash, or why it stays out: the holdout
+
+def judge(dataset: Dataset, sides: Sides | None, *, is_whole: bool) -> None:
+    """Fill the temporary table `judged` with what `decided` leaves in.
+
+    It says of each example that rows would let in its hash, or why it stays out: the holdout
     wins, an input that any of its rows has, or nearly has, is never trained on.
     """
     purpose, settings = PURPOSES[dataset.purpose], settings_of(dataset)
-    decide(dataset, settings, since=since)
     with connection.cursor() as cursor:
         cursor.execute(_JUDGED)
     rows: dict[str, Iterable[list[Content]]] = {
@@ -62,7 +68,7 @@ def choose(dataset: Dataset, sides: Sides | None, *, since: int | None) -> None:
     }
     if sides is not None:
         rows["holdout"] = chain(rows["holdout"], content.of_decided("holdout", reason=GUARD))
-        sides.add(rows, is_whole=since is None)
+        sides.add(rows, is_whole=is_whole)
     else:
         for _ in chain.from_iterable(rows.values()):
             pass  # judged as they are read

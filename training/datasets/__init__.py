@@ -6,30 +6,35 @@ derived from them and can be derived again (`rebuild`).
 
 import heapq
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from datetime import datetime
+from itertools import count
 from typing import Any
 
 from django.db import transaction
 from django.db.models import Exists, Max, OuterRef
 
-from config.errors import Unavailable
+from config import leases
+from config.errors import LeaseLost, Unavailable
 from feedback.models import Example, Task
 from feedback.processing import add_silent_examples, add_undesired_examples
-from training import leases
 from training.curation import content, permission
 from training.curation.content import Pictures
 from training.datasets import building, shards
 from training.datasets.comparing import diff
 from training.datasets.shards import Row
-from training.errors import LeaseLost, VersionNotReady
+from training.errors import VersionNotReady
 from training.models import Dataset, DatasetVersion, LeftOut, Membership, Reason
 from training.sethash import SetHash
 
 __all__ = ["Row", "diff"]
 logger = logging.getLogger(__name__)
 CHUNK_ROWS = 2_000
+WITHOUT = re.compile(r"(.*)-without-erased(-\d+)?")
+LONGEST_STEM = 100  # of a dataset's name, which has 120 characters
 # Of what was left out: what says nothing against what a person said.
 GUARDING = [Reason.IN_HOLDOUT, Reason.NEAR_HOLDOUT, Reason.NOT_IN_DATASET, Reason.TOO_SHORT]
 
@@ -89,6 +94,46 @@ def build(version: DatasetVersion) -> DatasetVersion:
     with suppress(Unavailable):  # whoever reads it first writes them then
         shards.write(version.dataset, version.version)
     return version
+
+
+@transaction.atomic
+def build_without(like: DatasetVersion, *, as_of: datetime) -> DatasetVersion:
+    """Build what a version would be had erased people never been there, in a line of its own.
+
+    Whoever withdrew until `as_of`, or until now, is not in it. No worker sees it being built.
+    """
+    dataset = _line_without(like.dataset)
+    version = request_version(dataset)
+    never = permission.forbidden(dataset.task)
+    never |= permission.forbidden(dataset.task, as_of=as_of)
+    started = time.monotonic()
+    building.fill_as(version, like, never=never)
+    version.build_seconds = round(time.monotonic() - started, 3)
+    version.move_to("ready")
+    version.save()
+    logger.info("dataset.built name=%s version=%d", version.name, version.version)
+    return version
+
+
+def _line_without(dataset: Dataset) -> Dataset:
+    """Return the line of a dataset's versions without erased people; makes it where none is."""
+    known = WITHOUT.fullmatch(dataset.name)
+    stem = (known[1] if known else dataset.name)[:LONGEST_STEM]
+    for number in count(1):
+        name = f"{stem}-without-erased" + (f"-{number}" if number > 1 else "")
+        line, _ = Dataset.objects.get_or_create(
+            project=dataset.project,
+            name=name,
+            defaults={"task": dataset.task, "settings": dataset.settings},
+        )
+        is_alike = (line.task_id, line.purpose, line.settings) == (
+            *(dataset.task_id, dataset.purpose),
+            dataset.settings,
+        )
+        # Somebody may have asked for a version by hand: that one is built by what counts now.
+        if is_alike and not line.versions.filter(status="building").exists():
+            return line
+    raise AssertionError  # there is a number without an end
 
 
 def require_ready(version: DatasetVersion) -> None:

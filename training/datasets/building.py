@@ -98,6 +98,30 @@ _ADDED_FEEDBACK = f"""
     WHERE t.dataset_id = %(dataset)s AND t.since_version = %(version)s AND f.number IS NOT NULL
     ORDER BY f.number LIMIT {LISTED_FEEDBACK}"""  # noqa: S608
 
+# What a version had and left out, decided as it was, but that some rows may have been like one of
+# the holdout that is there no more: these are asked again. The row's hash stays as it was.
+_AS_DECIDED = """
+    DROP TABLE IF EXISTS decided;
+    CREATE TEMPORARY TABLE decided ON COMMIT DROP AS
+    WITH stay AS (
+        SELECT example_id, split::text, '' AS reason FROM training_membership
+        WHERE dataset_id = %(like)s AND since_version <= %(number)s
+        AND (until_version IS NULL OR until_version > %(number)s)
+        UNION ALL
+        SELECT example_id, 'train', CASE WHEN reason IN ('in_holdout', 'near_holdout') THEN ''
+            ELSE reason::text END FROM training_leftout
+        WHERE dataset_id = %(like)s AND since_version <= %(number)s
+        AND (until_version IS NULL OR until_version > %(number)s)
+    )
+    SELECT e.id, stay.split, {kind}::text AS kind, stay.reason
+    FROM stay JOIN feedback_example AS e ON e.id = stay.example_id
+    WHERE NOT e.id = ANY(%(never)s::bigint[])"""
+_AS_HASHED = """
+    UPDATE judged AS j SET row_hash = t.row_hash FROM training_membership AS t
+    WHERE j.reason = '' AND t.example_id = j.example_id AND t.dataset_id = %(like)s
+    AND t.since_version <= %(number)s
+    AND (t.until_version IS NULL OR t.until_version > %(number)s)"""
+
 
 def fill(version: DatasetVersion) -> None:
     """Decide what is in the version and note what identifies it; call in its transaction."""
@@ -131,6 +155,30 @@ def fill(version: DatasetVersion) -> None:
     version.is_compared = was_compared and (sides is None or sides.is_compared)
 
 
+def fill_as(version: DatasetVersion, like: DatasetVersion, *, never: set[int]) -> None:
+    """Fill a version with what another had, as if erased people had never been there.
+
+    What other people decided stands as it was recorded then, `never` aside; all else is computed
+    anew. Both are for training. Call in the version's transaction.
+    """
+    dataset = version.dataset
+    parent = dataset.versions.filter(status="ready").order_by("-version").first()
+    version.parent = None if parent is None else parent.version
+    version.as_of, version.task_history_id = like.as_of, like.task_history_id
+    version.dataset_history_id = dataset.history.latest().pk
+    ((_, version.cluster, version.seen_to),) = _query(_NOW)
+    asked = {"like": like.dataset_id, "number": like.version, "never": sorted(never)}
+    _query("SET LOCAL work_mem = '128MB'")
+    _query(_AS_DECIDED.format(kind=PURPOSES[dataset.purpose].kind), asked)
+    _query("CREATE INDEX ON decided (id); ANALYZE decided")
+    sides = curation.Sides(dataset, version=version, parent=None)
+    curation.judge(dataset, sides, is_whole=True)
+    _query(_AS_HASHED, asked)
+    _record(version, is_whole=True)
+    _identify(version, parent, None, dataset.task)
+    version.is_compared = sides.is_compared
+
+
 def _query(statement: str, parameters: Any = None) -> list[Any]:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
@@ -160,9 +208,14 @@ def _advance(
     Returns whether anything came, went or is left out for another reason.
     """
     curation.choose(dataset, sides, since=since)
+    return _record(version, is_whole=since is None)
+
+
+def _record(version: DatasetVersion, *, is_whole: bool) -> bool:
+    """End and open intervals by the temporary tables `decided` and `judged`."""
     here = _here(version)
     _query("ANALYZE judged")
-    which = _WHOLE if since is None else _CHANGED
+    which = _WHOLE if is_whole else _CHANGED
     _query("DROP TABLE IF EXISTS refused")
     _query(_LEFT_OUT)
     _query("CREATE INDEX ON refused (example_id); ANALYZE refused")
@@ -170,7 +223,7 @@ def _advance(
     left_out = {"table": "training_leftout", "which": which, "holds": _IS_LEFT_OUT}
     changes = _query(_CLOSE.format(**memberships), here)[0][0] + _write(_ADMIT, here)
     changes += _query(_CLOSE.format(**left_out), here)[0][0] + _write(_LIST, here)
-    if since is None:
+    if is_whole:
         _query("ANALYZE training_membership, training_leftout")
     return bool(changes)
 

@@ -19,6 +19,7 @@ class ModelsView(APIView):
     def get(self, request: KeyRequest, slug: Slug) -> Response:
         task = task_of(request, slug)
         versions = task.model_versions.select_related("run").order_by("-version")
+        versions = versions.prefetch_related("erasures__replacement")
         aliases = ModelAlias.objects.filter(task=task).values_list("name", "model_version__version")
         return Response(
             {"aliases": dict(aliases), "versions": [model_document(v) for v in versions]}

@@ -65,18 +65,9 @@ class Command(BaseCommand):
         with stack(
             host="127.0.0.1", port=0, say=self._hush, log_pattern=log_pattern, is_guest=True
         ) as running:
-            printed = StringIO()
-            call_command(
-                "create_api_key",
-                "demo",
-                project=project,
-                scope="manage",
-                stdout=printed,
-                stderr=StringIO(),
-            )
-            server = Server(running.url, printed.getvalue().strip())
+            server, twin = (_server(running.url, name) for name in (project, f"{project}-twin"))
             story = Story(server, parts, users=users, seed=seed, say=self._say, bar=self._bar)
-            return story.tell(), project
+            return story.tell(twin), project
 
     def _hush(self, text: str) -> None:
         """Drop what `up` tells: a password does not belong on a screen that people show around."""
@@ -103,3 +94,14 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(result))
             return
         self.stdout.write(report(result, project, embedded.secret_path("admin_password")))
+
+
+def _server(url: str, project: str) -> Server:
+    """Make a project and a key to it; return the server that has the key."""
+    printed = StringIO()
+    call_command(
+        *("create_api_key", "demo", "--project", project, "--scope", "manage"),
+        stdout=printed,
+        stderr=StringIO(),
+    )
+    return Server(url, printed.getvalue().strip())

@@ -6,8 +6,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from training import datasets, leases
-from training.errors import LeaseLost
+from config import leases
+from config.errors import LeaseLost
+from training import datasets
 from training.management import choose, show
 from training.models import DatasetVersion
 from training.serializers import version_document

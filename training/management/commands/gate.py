@@ -81,7 +81,7 @@ def _newest_cases(task: Task) -> list[Case]:
     ready = DatasetVersion.objects.filter(
         dataset__task=task, dataset__purpose="train", status="ready"
     )
-    version = ready.select_related("dataset__task").order_by("-created_at", "-pk").first()
+    version = ready.select_related("dataset__task").order_by("-as_of", "-pk").first()
     if version is None:
         raise CannotJudge("The task has no dataset version yet: run build_dataset or train.")
     return runs.cases_of(version)

@@ -10,6 +10,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from config.errors import EmendError
 from training import datasets, runs
 from training.management import choose
+from training.models import DatasetVersion, ModelVersion
+
+CHANGED = 3  # by an erasure
 
 
 class Command(BaseCommand):
@@ -25,21 +28,25 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         named = (options["name"], options["version"], options["project"])
+        row: DatasetVersion | ModelVersion
         try:
             if options["kind"] == "dataset":
-                version = choose.dataset_version(*named)
-                recorded, again = version.content_hash, datasets.rebuild(version)
-                if again == version.current_hash != recorded:
-                    said = "An erasure took rows out of it since: what is left has this hash."
-                    raise CommandError(
-                        f"recorded {recorded}\nrebuilt  {again}\n{said}", returncode=3
-                    )
+                row = choose.dataset_version(*named)
+                recorded, again = row.content_hash, datasets.rebuild(row)
+                is_expected = again == row.current_hash
             else:
-                model = choose.model_version(*named)
-                recorded, again = model.weights_hash, runs.rebuild(model)
+                row = choose.model_version(*named)
+                recorded, again = row.weights_hash, runs.rebuild(row)
+                is_expected = True
         except EmendError as error:
             raise CommandError(error.detail) from error
-        self.stdout.write(f"recorded {recorded}\nrebuilt  {again}")
-        if recorded != again:
-            raise CommandError("The hash is not the same.")
-        self.stdout.write("The hash is the same.")
+        told = f"recorded {recorded}\nrebuilt  {again}"
+        if recorded == again:
+            self.stdout.write(f"{told}\nThe hash is the same.")
+            return
+        erasures = ", ".join(str(erased.erasure) for erased in row.erasures.order_by("pk"))
+        if erasures and is_expected:
+            said = f"Rows were taken out of it since, so this is its hash now: erasure {erasures}."
+            raise CommandError(f"{told}\n{said}", returncode=CHANGED)
+        self.stdout.write(told)
+        raise CommandError("The hash is not the same.")

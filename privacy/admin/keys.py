@@ -1,8 +1,5 @@
-"""Projects, keys and people, to look at; a key can be revoked, a project set to enforce tokens."""
+"""Projects and keys, to look at; a key can be revoked, a project set to enforce tokens."""
 
-from collections.abc import Iterator
-from datetime import datetime, timedelta
-from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -12,86 +9,12 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.db.models import Count, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
-from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.utils import timezone
-from django.utils.html import format_html
-from django.utils.text import capfirst
-from django.utils.timesince import timesince
 
+from privacy.admin.parts import ReadOnly, ReadOnlyAdmin, age
 from privacy.limits import read_limits
-from privacy.models import ApiKey, Consent, DataSubject, IdentitySecret, Project
-
-admin.site.site_header = admin.site.site_title = "Emend"
-admin.site.index_title = "Overview"
-admin.site.site_url = None
-admin.site.enable_nav_sidebar = False  # lists need the width; the header leads everywhere
-
-
-def age(moment: datetime | None) -> str:
-    """Say how long ago (or until when) a time is, with the exact one on hover."""
-    if moment is None:
-        return "never"
-    now = timezone.now()
-    is_past = moment <= now
-    is_now = abs(now - moment) < timedelta(minutes=1)
-    words = timesince(moment, now, depth=1) if is_past else timesince(now, moment, depth=1)
-    exact = moment.astimezone(timezone.get_current_timezone())
-    return format_html(
-        '<time datetime="{}" title="{}">{}</time>',
-        exact.isoformat(),
-        exact.strftime("%Y-%m-%d %H:%M:%S %Z"),
-        "just now" if is_now else f"{words} ago" if is_past else f"in {words}",
-    )
-
-
-def _differences(newer: Any, older: Any) -> Iterator[tuple[str, Any, Any]]:
-    """Yield what two history rows have different: name, before, after; settings one by one."""
-    for change in newer.diff_against(older, foreign_keys_are_objs=True).changes:
-        if not (isinstance(change.old, dict) and isinstance(change.new, dict)):
-            yield change.field, change.old, change.new
-            continue
-        for name in sorted(change.old | change.new):
-            before, after = change.old.get(name), change.new.get(name)
-            if before != after:
-                yield name, before, after
-
-
-class ReadOnly:
-    """Rows that change through verbs alone: nothing is added, edited or deleted here."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-class ReadOnlyAdmin(ReadOnly, admin.ModelAdmin):
-    """A list of such rows."""
-
-    show_facets = admin.ShowFacets.NEVER
-
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        title = capfirst(self.opts.verbose_name_plural)
-        return super().changelist_view(request, {"title": title} | (extra_context or {}))
-
-    @admin.display(description="Age", ordering="created_at")
-    def created(self, row: Any) -> str:
-        return age(row.created_at)
-
-    @admin.display(description="History")
-    def changes(self, row: Any) -> str:
-        """Show who changed what, when and why; only for models that have a history."""
-        records = list(row.history.select_related("history_user")[:50])
-        for newer, older in pairwise(records):
-            newer.delta = list(_differences(newer, older))
-        return render_to_string("emend/history.html", {"records": records})
+from privacy.models import ApiKey, IdentitySecret, Project
 
 
 class IdentitySecretInline(ReadOnly, admin.TabularInline):
@@ -207,31 +130,3 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         living.update(revoked_at=Now())
         self.message_user(request, f"Revoked {len(names)}: {', '.join(names) or 'none'}.")
         return None
-
-
-class ConsentInline(ReadOnly, admin.TabularInline):
-    model = Consent
-    fields = ["purpose", "is_granted", "decided_at"]
-    extra = 0
-    verbose_name_plural = "Consents (what is not listed follows the project's default)"
-
-
-@admin.register(DataSubject)
-class DataSubjectAdmin(ReadOnlyAdmin):
-    list_display = ["user_id", "project", "said", "created"]
-    list_filter = ["project"]
-    list_select_related = ["project"]
-    search_fields = ["user_id__startswith"]
-    fields = ["user_id", "project", "created_at"]
-    inlines = [ConsentInline]
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).prefetch_related("consents")
-
-    @admin.display(description="Consent")
-    def said(self, subject: DataSubject) -> str:
-        words = [
-            f"{consent.purpose} {'granted' if consent.is_granted else 'withdrawn'}"
-            for consent in subject.consents.all()
-        ]
-        return ", ".join(words) or f"by default {subject.project.consent_default}"

@@ -8,10 +8,16 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from config import leases
+from config.errors import LeaseLost
 from tests.training.builders import Product
-from training import datasets, leases
-from training.errors import LeaseLost
+from training import datasets
 from training.models import DatasetVersion
+
+
+@pytest.fixture
+def product(db):
+    return Product()
 
 
 @pytest.fixture
@@ -73,7 +79,7 @@ def test_work_that_killed_three_workers_fails(version):
         let_the_lease_end()
     assert leases.claim(work()) is None
     version.refresh_from_db()
-    assert (version.status, version.error) == ("failed", "training.worker_died")
+    assert (version.status, version.error) == ("failed", "api.worker_died")
 
 
 def test_the_oldest_work_is_claimed_first(product):

@@ -7,17 +7,33 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TypeVar
 
-from django.db import Error, connection, transaction
+from django.db import Error, connection, models, transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
-from training.errors import LeaseLost, WorkerDied
-from training.models import Leased
+from config.errors import LeaseLost, WorkerDied
 
 LEASE_SECONDS = 30
 BEAT_SECONDS = 10
 MAX_ATTEMPTS = 3
 LONGEST_SECONDS = 6 * 3600  # work that hangs is taken over in the end
+
+
+class Leased(models.Model):
+    """Long work that one worker holds by a lease, renewed while it lives.
+
+    `attempts` counts claims and is the fencing token: who holds an older one has lost the work.
+    """
+
+    attempts = models.PositiveSmallIntegerField(default=0)
+    lease_until = models.DateTimeField(null=True)
+    error = models.CharField(max_length=500, default="")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        abstract = True
+
+
 Row = TypeVar("Row", bound=Leased)
 
 
@@ -34,13 +50,13 @@ def waiting_seconds(rows: QuerySet[Row]) -> float | None:
 
 
 @transaction.atomic
-def claim(rows: QuerySet[Row]) -> Row | None:
+def claim(rows: QuerySet[Row], *, most_attempts: float = MAX_ATTEMPTS) -> Row | None:
     """Take the first free row; one that killed its worker too often becomes failed."""
     row = free(rows).select_for_update(skip_locked=True, of=("self",)).first()
     if row is None:
         return None
     claimed = type(row)._default_manager.filter(pk=row.pk)
-    if row.attempts >= MAX_ATTEMPTS:
+    if row.attempts >= most_attempts:
         # Counted as a claim: whoever is at it still after all has lost it.
         claimed.update(status="failed", error=WorkerDied.code, attempts=F("attempts") + 1)
         return None

@@ -1,0 +1,342 @@
+"""How one person leaves feedback: rows deleted or emptied, files removed, links cut.
+
+What other people said of the person's answers stays as a shell: that they acted, and when. The
+answer below it stays as a stub, without content and without a person; its `input_hash` is empty.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any
+
+from django.db import connection, transaction
+
+from config import storage
+from config.storage import DIGEST_LENGTH
+from feedback.images import FOLDER
+from feedback.models import Example, Feedback, Image, Inference, Task
+from feedback.signals import EXPLICIT, IMPLICIT
+from privacy import idempotency
+from privacy.holders import Counts, note_files
+from privacy.models import ErasureRequest, Project
+
+ROWS = 1_000
+FILES = 20  # removed while no picture can be stored: each takes a bucket a tenth of a second
+_ITS_TASKS = "SELECT id FROM feedback_task WHERE project_id = %(project)s"
+_THEIR_ANSWERS = f"""
+    SELECT number FROM feedback_inference
+    WHERE task_id IN ({_ITS_TASKS}) AND user_id = %(user_id)s"""  # noqa: S608
+# What they said, and what was said of their answers; who has one in hand is waited for.
+_CONCERNED = f"""
+    SELECT number, coalesce(user_id = %(user_id)s, false), inference_id FROM feedback
+    WHERE number IN (
+        SELECT number FROM feedback WHERE project_id = %(project)s AND user_id = %(user_id)s
+        UNION SELECT f.number FROM feedback AS f JOIN ({_THEIR_ANSWERS}) AS i
+        ON f.inference_id = i.number
+    ) ORDER BY number FOR UPDATE"""  # noqa: S608
+_LOCK_ANSWERS = f"{_THEIR_ANSWERS} ORDER BY number FOR UPDATE"
+_SHELL = """
+    UPDATE feedback SET status = 'erased', original = 'null', corrected = NULL, comment = '',
+        metadata = '{}', rejections = '[]', redactions = '{}', quality_parts = '{}',
+        edit_distance = NULL, disagreement = NULL, input_hash = '', corrected_hash = NULL,
+        act_hash = NULL
+    WHERE number = ANY(%(numbers)s)"""
+_STUB = """
+    UPDATE feedback_inference SET input = 'null', output = 'null', input_hash = '',
+        fingerprint = '', user_id = NULL, is_verified = false, api_key_id = NULL,
+        session_id = '', metadata = '{}', redactions = '{}', occurred_at = NULL,
+        is_sensitive = false, confidence = NULL, model_version = '', arm = '',
+        probabilities = NULL, target_type = '', target_id = '', parent_id = NULL
+    WHERE number = ANY(%(numbers)s)"""
+_IS_FREE = "NOT EXISTS (SELECT FROM feedback AS f WHERE f.inference_id = i.number)"
+_FOLLOW_NONE = """
+    UPDATE feedback_inference SET parent_id = NULL WHERE parent_id = ANY(%(numbers)s)"""
+_DELETE_FREE = f"""
+    DELETE FROM feedback_inference AS i WHERE number = ANY(%(numbers)s) AND {_IS_FREE}"""  # noqa: S608
+_STUBS = """
+    SELECT number FROM feedback_inference WHERE number = ANY(%(numbers)s) AND input_hash = ''"""
+# An answer that lost the only act on it is one nobody reacted to: silence has to look again.
+_LOOK_AGAIN = f"""
+    UPDATE feedback_task SET silence_until = NULL
+    WHERE silence_until IS NOT NULL AND id IN (
+        SELECT task_id FROM feedback_inference AS i
+        WHERE i.number = ANY(%(numbers)s) AND i.input_hash <> '' AND {_IS_FREE})"""  # noqa: S608
+_LETTERS = """
+    DELETE FROM feedback_deadletter WHERE (project_id = %(project)s OR project_id IS NULL)
+        AND (user_id = %(user_id)s OR strpos(content, %(quoted)s) > 0)"""
+_THEIR_PICTURES = """
+    SELECT id::text FROM feedback_image WHERE project_id = %(project)s AND user_id = %(user_id)s"""
+_PICTURED_ANSWERS = f"""
+    SELECT i.number FROM feedback_task AS t JOIN feedback_inference AS i ON i.task_id = t.id
+    WHERE t.project_id = %(project)s AND t.modality = 'image'
+        AND i.output ->> 'image' IN ({_THEIR_PICTURES})"""  # noqa: S608
+_PICTURED = f"""
+    SELECT f.number FROM feedback AS f JOIN feedback_task AS t ON t.id = f.task_id
+    LEFT JOIN feedback_review AS r ON r.feedback_id = f.number
+    WHERE f.project_id = %(project)s AND t.modality = 'image' AND (
+        f.inference_id = ANY(%(answers)s) OR f.original ->> 'image' IN ({_THEIR_PICTURES})
+        OR f.corrected ->> 'image' IN ({_THEIR_PICTURES})
+        OR r.corrected ->> 'image' IN ({_THEIR_PICTURES}))
+    ORDER BY f.number"""  # noqa: S608
+# As a word of its own: `7` is not quoted by every number with a 7 in it.
+_QUOTES = """
+    concat_ws(' ', f.original, f.corrected, f.comment, f.metadata, f.rejections, r.corrected,
+        r.reason) ~* %(pattern)s"""
+_IDENTIFYING_ANSWERS = f"""
+    {_THEIR_ANSWERS} AND (is_sensitive
+        OR concat_ws(' ', input, output, metadata, model_version) ~* %(pattern)s)"""
+_IDENTIFYING = f"""
+    SELECT f.number FROM feedback AS f LEFT JOIN feedback_review AS r ON r.feedback_id = f.number
+    WHERE f.number IN (
+        SELECT number FROM feedback WHERE project_id = %(project)s AND user_id = %(user_id)s
+        UNION SELECT f.number FROM feedback AS f JOIN ({_THEIR_ANSWERS}) AS i
+        ON f.inference_id = i.number
+    ) AND ('feedback.sensitive' = ANY(f.flags) OR f.inference_id = ANY(%(numbers)s) OR {_QUOTES})
+    ORDER BY f.number"""  # noqa: S608
+# What a dataset knows by the name on both acts (see training/curation/deciding.py) it must know
+# without a name: the earlier act is outdone for good.
+_OUTDONE = """
+    UPDATE feedback_example AS e SET superseded_at = now() FROM feedback AS f
+    WHERE e.feedback_id = f.number AND e.superseded_at IS NULL
+        AND f.project_id = %(project)s AND f.user_id = %(user_id)s AND EXISTS (
+            SELECT FROM feedback AS g LEFT JOIN feedback_review AS q ON q.feedback_id = g.number
+            WHERE g.inference_id = f.inference_id AND g.user_id = f.user_id
+                AND g.number <> f.number AND g.signal = ANY(%(explicit)s)
+                AND (g.is_verified OR q.decision = 'accept')
+                AND (g.status = 'processed' OR (g.status = 'flagged' AND g.signal = 'down'
+                    AND g.corrected IS NULL AND q.id IS NULL
+                    AND g.flags = ARRAY['feedback.no_fix']::varchar[]))
+                AND (g.number > f.number OR e.signal = ANY(%(implicit)s)))"""
+_UNLINK = (
+    """
+    UPDATE feedback SET user_id = %(to)s, session_id = '', metadata = '{}', comment = '',
+        act_hash = NULL, fingerprint = ''
+    WHERE project_id = %(project)s AND user_id = %(user_id)s""",
+    f"""
+    UPDATE feedback_inference SET user_id = %(to)s, session_id = '', metadata = '{{}}',
+        target_type = '', target_id = '', fingerprint = ''
+    WHERE number IN ({_THEIR_ANSWERS})""",  # noqa: S608
+    """
+    UPDATE feedback_image SET user_id = %(to)s
+    WHERE project_id = %(project)s AND user_id = %(user_id)s""",
+)
+
+
+def erase_rows(erasure: ErasureRequest) -> Counts:
+    """Delete what a person sent, and empty what others said of it; note the pictures' files.
+
+    Call in a transaction that may rewrite history, when nothing of the person can come any more.
+    """
+    if erasure.user_id is None:
+        return {}
+    person = _person(erasure.project, erasure.user_id)
+    # Scores take tasks before feedback, and so does this.
+    list(Task.objects.filter(project=erasure.project).order_by("pk").select_for_update(no_key=True))
+    concerned = _rows(_CONCERNED, person)
+    answers = [number for (number,) in _rows(_LOCK_ANSWERS, person)]
+    theirs = {number for number, is_theirs, _ in concerned if is_theirs}
+    others = {number for number, is_theirs, _ in concerned if not is_theirs}
+    acted_on = {inference for _, is_theirs, inference in concerned if is_theirs}
+    acts, shown = pictured(erasure.project, erasure.user_id)
+    others, answers = others.union(acts) - theirs, sorted({*answers, *shown})
+    counts = Counter({"privacy.IdempotencyKey": _forget_answers(erasure, [*theirs], answers)})
+    counts.update(_delete_feedback(sorted(theirs)))
+    counts.update(_empty(sorted(others), answers))
+    counts.update(_delete_stubs(acted_on))
+    _change(_LOOK_AGAIN, numbers=list(acted_on))
+    counts.update(_delete_images(erasure))
+    counts.update(_delete_contributors(person))
+    counts.update(_delete_letters(person))
+    return dict(counts)
+
+
+def pictured(project: Project, user_id: str) -> tuple[list[int], list[int]]:
+    """Return others' feedback and answers that show a picture of the person: it goes from them."""
+    person = _person(project, user_id)
+    answers = [number for (number,) in _rows(_PICTURED_ANSWERS, person)]
+    feedback = _rows(_PICTURED, person | {"answers": answers})
+    return [number for (number,) in feedback], answers
+
+
+def _forget_answers(erasure: ErasureRequest, feedback: list[int], answers: list[int]) -> int:
+    """Take what clients were answered about these rows out of what a repeat would get."""
+    rows = (
+        Feedback.objects.filter(pk__in=feedback),
+        Inference.objects.filter(pk__in=answers),
+        Image.objects.filter(project=erasure.project, user_id=erasure.user_id),
+    )
+    ids = {str(uuid) for found in rows for uuid in found.values_list("uuid", flat=True)}
+    return idempotency.forget(erasure.project, ids)
+
+
+def _person(project: Project, user_id: str) -> dict[str, Any]:
+    return {"project": project.pk, "user_id": user_id, "quoted": f'"{user_id}"'}
+
+
+def _rows(statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+        return found
+
+
+def _change(statement: str, **parameters: Any) -> int:
+    """Execute a statement and return how many rows it changed."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        changed: int = cursor.rowcount
+        return changed
+
+
+def _delete(label: str, table: str, column: str, numbers: list[int]) -> Counts:
+    return {label: _change(f"DELETE FROM {table} WHERE {column} = ANY(%(n)s)", n=numbers)}  # noqa: S608
+
+
+def _delete_feedback(numbers: list[int]) -> Counter[str]:
+    counts = _delete_said_of(numbers)
+    history = ("feedback.HistoricalFeedback", "feedback_historicalfeedback", "number")
+    counts.update(_delete(*history, numbers))
+    counts.update(_delete("feedback.Feedback", "feedback", "number", numbers))
+    return counts
+
+
+def _delete_said_of(feedback: list[int], answers: Iterable[int] = ()) -> Counter[str]:
+    """Delete reviews with their history, and the examples that are left."""
+    counts: Counter[str] = Counter()
+    for table in ("HistoricalReview", "Review"):
+        label, name = f"feedback.{table}", f"feedback_{table.lower()}"
+        counts.update(_delete(label, name, "feedback_id", feedback))
+    counts.update(_delete_examples("feedback_id", feedback))
+    counts.update(_delete_examples("inference_id", list(answers)))
+    return counts
+
+
+def _delete_examples(column: str, numbers: list[int]) -> Counts:
+    """Delete with all that hangs on them the few that were made after their like had gone."""
+    found = f"SELECT id FROM feedback_example WHERE {column} = ANY(%(n)s) ORDER BY id"  # noqa: S608
+    late = [pk for (pk,) in _rows(found, {"n": numbers})]
+    for start in range(0, len(late), ROWS):
+        Example.objects.filter(pk__in=late[start : start + ROWS]).delete()
+    return {"feedback.Example": len(late)}
+
+
+def _empty(feedback: list[int], answers: list[int]) -> Counter[str]:
+    """Make shells of feedback, and stubs of answers; those that nothing hangs on are deleted."""
+    counts = _delete_said_of(feedback, answers)
+    counts["feedback.Feedback emptied"] = _change(_SHELL, numbers=feedback)
+    counts.update(_delete_free(answers))
+    counts["feedback.Inference emptied"] = _change(_STUB, numbers=answers)
+    return counts
+
+
+def _delete_free(answers: list[int]) -> Counts:
+    """Delete the answers that no act hangs on; those that followed from one follow from none."""
+    _change(_FOLLOW_NONE, numbers=answers)
+    return {"feedback.Inference": _change(_DELETE_FREE, numbers=answers)}
+
+
+def _delete_stubs(answers: Iterable[int]) -> Counts:
+    """Delete stubs that were there for the sake of an act that is gone."""
+    return _delete_free([number for (number,) in _rows(_STUBS, {"numbers": list(answers)})])
+
+
+def _delete_images(erasure: ErasureRequest) -> Counts:
+    """Delete the rows; note the files that no other row names, of whichever project."""
+    rows = Image.objects.filter(project=erasure.project, user_id=erasure.user_id)
+    digests = set(rows.values_list("sha256", flat=True))
+    count = rows._raw_delete(rows.db)
+    note_files(erasure, FOLDER, digests - _named(digests))
+    return {"feedback.Image": count}
+
+
+def _named(digests: Iterable[str]) -> set[str]:
+    rows = Image.objects.filter(sha256__in=digests)
+    return set(rows.values_list("sha256", flat=True))
+
+
+def _delete_contributors(person: dict[str, Any]) -> Counts:
+    found = f"""
+        SELECT id FROM feedback_contributor
+        WHERE task_id IN ({_ITS_TASKS}) AND user_id = %(user_id)s FOR UPDATE"""  # noqa: S608
+    ids = [pk for (pk,) in _rows(found, person)]
+    return {
+        **_delete("feedback.HistoricalContributor", "feedback_historicalcontributor", "id", ids),
+        **_delete("feedback.Contributor", "feedback_contributor", "id", ids),
+    }
+
+
+def _delete_letters(person: dict[str, Any]) -> Counts:
+    return {"feedback.DeadLetter": _change(_LETTERS, **person)}
+
+
+def remove_files(erasure: ErasureRequest) -> Counts:
+    """Remove the pictures that were noted, and what interrupted writes and removals left of them.
+
+    One that somebody has uploaded since is theirs, and stays. Raises Unavailable.
+    """
+    noted = erasure.files.get(FOLDER, [])
+    if not noted:
+        return {}
+    leftovers: defaultdict[str, list[str]] = defaultdict(list)
+    for name, _ in storage.digests(FOLDER):
+        if len(name) > DIGEST_LENGTH:
+            leftovers[name[:DIGEST_LENGTH]].append(name)
+    waiting = iter(noted)
+    while digests := list(islice(waiting, FILES)):
+        _remove(digests, leftovers)
+    return {f"storage/{FOLDER}": len(noted)}
+
+
+@transaction.atomic
+def _remove(digests: list[str], leftovers: dict[str, list[str]]) -> None:
+    """Remove files while no upload is on its way: it would lose its file between row and commit."""
+    with connection.cursor() as cursor:
+        cursor.execute("LOCK TABLE feedback_image IN SHARE MODE")
+    named = _named(digests)
+    for digest in digests:
+        if digest not in named:
+            storage.delete(digest, FOLDER)
+        for name in leftovers.get(digest, ()):
+            storage.delete(name, FOLDER)
+
+
+def identifying(project: Project, user_id: str) -> tuple[list[int], list[int]]:
+    """Return the feedback and the answers whose text may still say whose they are.
+
+    They are sensitive, or quote the person's user_id; what others said of such an answer is among
+    them.
+    """
+    person = _person(project, user_id) | {"pattern": _as_a_word(user_id)}
+    answers = [number for (number,) in _rows(_IDENTIFYING_ANSWERS, person)]
+    feedback = _rows(_IDENTIFYING, person | {"numbers": answers})
+    return [number for (number,) in feedback], answers
+
+
+def _as_a_word(text: str) -> str:
+    """Return the pattern of PostgreSQL for a text that is no part of a longer word."""
+    literal = "".join(c if c.isalnum() else f"[{c}]" for c in text)
+    return rf"(^|[^[:alnum:]]){literal}($|[^[:alnum:]])"
+
+
+def empty(feedback: list[int], answers: list[int]) -> Counts:
+    """Take the content out of feedback and answers for good, and what reviews held of it.
+
+    Call in a transaction that may rewrite history, when the examples of them are gone.
+    """
+    return dict(_empty(feedback, answers))
+
+
+def unlink(project: Project, user_id: str, to: str | None) -> None:
+    """Put `to` in the place of a person, and leave nothing that could lead back to them.
+
+    Call in a transaction that may rewrite history.
+    """
+    person = _person(project, user_id)
+    list(Task.objects.filter(project=project).order_by("pk").select_for_update(no_key=True))
+    _rows(_CONCERNED, person)
+    empty(*identifying(project, user_id))
+    _change(_OUTDONE, **person, explicit=EXPLICIT, implicit=IMPLICIT)
+    for statement in _UNLINK:
+        _change(statement, **person, to=to)
+    _delete_contributors(person)
+    _delete_letters(person)

@@ -1,0 +1,23 @@
+"""Start-up checks: every table says what it holds of a person."""
+
+from typing import Any
+
+from django.apps import apps
+from django.core.checks import CheckMessage, Error, register
+
+from privacy import holders
+
+
+@register()
+def every_model_is_declared(**_: Any) -> list[CheckMessage]:
+    """Refuse to start while it is unknown what a table holds of a person (privacy.E001)."""
+    declared = {holder.label for holder in holders.holders()}
+    silent = [m._meta.label for m in apps.get_models() if m._meta.label not in declared]
+    return [
+        Error(
+            f"{label} does not say what it holds of a person.",
+            hint="Add a Holder for it to the holders.py of its app.",
+            id="privacy.E001",
+        )
+        for label in sorted(silent)
+    ]

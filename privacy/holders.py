@@ -1,0 +1,140 @@
+"""The table in which each app says what it holds of a person, and brings what takes it away.
+
+An app registers its `Holdings` when it is ready. Erasures walk them from the top of the house to
+the bottom: what was derived goes before what it was derived from.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from privacy.models import ErasureRequest, Project
+
+Counts = dict[str, int]  # by the label of a holder, perhaps with a word on what was done
+
+
+class Told(NamedTuple):
+    """What a person sent once, and what became of it, in words for that person."""
+
+    number: int
+    at: datetime
+    what: str
+    became: list[dict[str, str]]  # at, text; oldest first
+
+
+@dataclass(frozen=True)
+class Holder:
+    """What one table, or one other place, holds of a person; in words for a privacy officer.
+
+    `label` is a model's (`feedback.Feedback`), or names the place (`storage/images`). A holder of
+    nothing says so with an empty `holds`.
+    """
+
+    label: str
+    holds: str = ""
+    on_erasure: str = ""
+    kept: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One part of an erasure; `says` is what a person reads while it goes on.
+
+    An atomic step runs in one transaction with the note that it is done. Any other may be begun
+    again after it was cut off, and must come to the same counts.
+    """
+
+    name: str
+    says: str
+    run: Callable[[ErasureRequest], Counts]
+    is_atomic: bool = True
+
+
+def _names_nothing(_folder: str, _names: Collection[str]) -> set[str]:
+    return set()
+
+
+def _nobody(_project: Project) -> Iterable[tuple[str, str]]:
+    return ()
+
+
+def _nothing(_project: Project, _user_id: str) -> Iterator[tuple[str, Iterator[Any]]]:
+    return iter(())
+
+
+def _prove_nothing(_erasure: ErasureRequest) -> dict[str, Any]:
+    return {}
+
+
+def _count_nothing(_project: Project, _user_id: str) -> Counts:
+    return {}
+
+
+def _tell_nothing(_project: Project, _user_id: str, _before: int | None) -> Iterator[Told]:
+    return iter(())
+
+
+def _unlink_nothing(_project: Project, _user_id: str, _to: str | None) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """What one app brings.
+
+    `people` yields every pair of a holder's label and a user_id that its tables hold. `held`
+    yields, for the export, names of sections and their rows. `unlink` puts another user_id, or
+    none, in the place of a person's, in a transaction that may rewrite history. `proven` returns
+    what the receipt says beside counts and files. `counted` returns how many rows the sections of
+    `held` have, fast, and `told` yields what a person sent with what became of it, newest first,
+    where `before` is the number of the last one that was read. `named` returns which of a folder's
+    files its rows name.
+    """
+
+    holders: Sequence[Holder]
+    steps: Sequence[Step] = ()
+    people: Callable[[Project], Iterable[tuple[str, str]]] = _nobody
+    held: Callable[[Project, str], Iterator[tuple[str, Iterator[Any]]]] = _nothing
+    unlink: Callable[[Project, str, str | None], None] = _unlink_nothing
+    proven: Callable[[ErasureRequest], dict[str, Any]] = _prove_nothing
+    counted: Callable[[Project, str], Counts] = _count_nothing
+    told: Callable[[Project, str, int | None], Iterator[Told]] = _tell_nothing
+    named: Callable[[str, Collection[str]], set[str]] = _names_nothing
+
+
+_holdings: list[Holdings] = []
+
+
+def register(holdings: Holdings) -> None:
+    """Add what an app holds; apps become ready from the bottom of the house to its top."""
+    _holdings.append(holdings)
+
+
+def registered() -> list[Holdings]:
+    """Return what all apps hold, from the top of the house to its bottom."""
+    return _holdings[::-1]
+
+
+def holders() -> list[Holder]:
+    return [holder for holdings in _holdings for holder in holdings.holders]
+
+
+def steps() -> list[Step]:
+    return [step for holdings in registered() for step in holdings.steps]
+
+
+def people(project: Project) -> Iterator[tuple[str, str]]:
+    for holdings in registered():
+        yield from holdings.people(project)
+
+
+def named(folder: str, names: Collection[str]) -> set[str]:
+    """Return which of a folder's files any row names."""
+    return {name for holdings in _holdings for name in holdings.named(folder, names)}
+
+
+def note_files(erasure: ErasureRequest, folder: str, digests: Iterable[str]) -> None:
+    """Remember files that a later step removes; call in an atomic step."""
+    known = set(erasure.files.get(folder, ()))
+    erasure.files[folder] = sorted(known | set(digests))

@@ -1,0 +1,137 @@
+"""Does anything of an erased person stand anywhere? Asked of the living system, not of a record."""
+
+import gzip
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import redis
+from django.apps import apps
+from django.conf import settings
+from django.db import connection
+from django.db.models import Exists, OuterRef
+
+from config import storage
+from privacy import erasure, holders
+from privacy.errors import ReceiptInvalid
+from privacy.holders import Counts
+from privacy.models import Project
+from privacy.receipts import Document
+
+NOT_SEARCHED = {"postgres", "secrets", "storage"}  # the database and storage are asked themselves
+DELETED = "deleted"  # begins what a holder says that goes whole
+_READ = {
+    "string": lambda client, key: [client.get(key)],
+    "list": lambda client, key: client.lrange(key, 0, -1),
+    "hash": lambda client, key: [part for pair in client.hgetall(key).items() for part in pair],
+    "set": lambda client, key: list(client.smembers(key)),
+    "zset": lambda client, key: client.zrange(key, 0, -1),
+}
+
+
+def left(receipt: Document) -> Counts:
+    """Count by holder what stands of the person whose erasure the receipt proves.
+
+    Raises ReceiptInvalid where the receipt names no project that is here.
+    """
+    project = Project.objects.filter(slug=receipt["project"]).first()
+    if project is None:
+        raise ReceiptInvalid(f"There is no project {receipt['project']}.")
+    digest = bytes.fromhex(receipt["subject"].removeprefix("hmac-sha256:"))
+    return erasure.remains(project, digest) | ownerless() | _files_back(receipt["files"])
+
+
+def ownerless() -> Counts:
+    """Count records of history whose row is gone: erasing takes both, a restore may bring one."""
+    counts = {}
+    for holder in holders.holders():
+        if not holder.on_erasure.startswith(DELETED) or ".Historical" not in holder.label:
+            continue
+        history: Any = apps.get_model(holder.label)
+        row = history.instance_type
+        rows = row._default_manager.filter(pk=OuterRef(row._meta.pk.attname))
+        counts[holder.label] = history.objects.filter(~Exists(rows)).count()
+    return {label: n for label, n in counts.items() if n}
+
+
+def _files_back(marks: dict[str, list[str]]) -> Counts:
+    """Count files that were removed, stand there again, and are named by no row."""
+    counts: Counter[str] = Counter()
+    for folder, removed in marks.items():
+        names = (name for name, _ in storage.digests(folder))
+        back = {name for name in names if erasure.file_mark(name) in set(removed)}
+        counts[f"storage/{folder}"] = len(back - holders.named(folder, back))
+    return {label: n for label, n in counts.items() if n}
+
+
+def search(text: str) -> Counts:
+    """Count by place where a text stands, in any case of its letters."""
+    wanted = {text.casefold(), msgspec.json.encode(text).decode()[1:-1].casefold()}
+    found: Counter[str] = Counter()
+    for place, content in _contents():
+        lower = content.decode(errors="replace").casefold()
+        found[place] += any(form in lower for form in wanted)
+    return {place: n for place, n in sorted((_in_tables(wanted) | found).items()) if n}
+
+
+def _in_tables(wanted: Iterable[str]) -> Counter[str]:
+    """Ask of every column of every table, and of the planner's samples."""
+    counts: Counter[str] = Counter()
+    forms = list(wanted)
+    with connection.cursor() as cursor:
+        for table in connection.introspection.table_names(cursor):
+            columns = connection.introspection.get_table_description(cursor, table)
+            quoted = [f't."{column.name}"::text' for column in columns]
+            said = f"lower(concat_ws(chr(10), {', '.join(quoted)}))"
+            counts[table] = _rows(cursor, f'"{table}" AS t', said, forms)
+        samples = "lower(concat_ws(chr(10), s.most_common_vals::text, s.histogram_bounds::text,"
+        samples += " s.most_common_elems::text, s.range_bounds_histogram::text))"
+        counts["pg_stats"] = _rows(cursor, "pg_stats AS s", samples, forms)
+    return counts
+
+
+def _rows(cursor: Any, source: str, said: str, forms: list[str]) -> int:
+    cursor.execute(
+        f"SELECT count(*) FROM {source}, LATERAL (SELECT {said} AS said OFFSET 0) AS r"  # noqa: S608
+        " WHERE EXISTS (SELECT FROM unnest(%s::text[]) AS form"
+        " WHERE position(form IN r.said) > 0)",
+        [forms],
+    )
+    return int(cursor.fetchone()[0])
+
+
+def _contents() -> Iterator[tuple[str, bytes]]:
+    for folder in sorted(storage.folders()):
+        for name, _ in storage.digests(folder):
+            if len(name) == storage.DIGEST_LENGTH:
+                yield f"storage/{folder}", _unpacked(storage.get(name, folder))
+    for path in _files(Path(settings.DATA_DIR)):
+        yield f"files/{path.relative_to(settings.DATA_DIR).parts[0]}", path.read_bytes()
+    yield from _in_redis()
+
+
+def _unpacked(data: bytes) -> bytes:
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error):
+        return data
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for part in sorted(folder.iterdir()):
+        if part.name not in NOT_SEARCHED:
+            yield from (p for p in (part, *part.rglob("*")) if p.is_file() and not p.is_socket())
+
+
+def _in_redis() -> Iterator[tuple[str, bytes]]:
+    if not settings.REDIS_URL:
+        return
+    url = settings.REDIS_URL.replace("redis+socket://", "unix://")
+    with redis.Redis.from_url(url) as client:
+        for key in client.scan_iter():
+            read: Any = _READ.get(client.type(key).decode())
+            parts = read(client, key) if read else []
+            yield "redis", b"\n".join([key, *(part for part in parts if part)])

@@ -1,0 +1,197 @@
+"""The pages of staff about people: who may do what, what is asked first, what is noted."""
+
+import io
+import json
+import re
+import zipfile
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
+from django.test import Client
+from django.urls import reverse
+
+from privacy import consent, erasure
+from privacy.models import AccessRecord, DataSubject, ErasureRequest, RetentionRule
+from privacy.tombstones import WITHHELD
+from tests.product import Product
+
+pytestmark = pytest.mark.django_db
+VIEWS = ["view_datasubject", "view_erasurerequest", "view_accessrecord", "view_retentionrule"]
+
+
+@pytest.fixture
+def shop():
+    shop = Product("shop")
+    shop.task()
+    shop.correct("ann", comment="so good")
+    return shop
+
+
+def staff(*permissions, name="kim"):
+    """Return the client of a staff member who may look, and has just these permissions."""
+    user = get_user_model().objects.create_user(name, password="x", is_staff=True)
+    allowed = [*VIEWS, *permissions]
+    user.user_permissions.set(Permission.objects.filter(codename__in=allowed))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def page_of(row):
+    return reverse(f"admin:privacy_{row._meta.model_name}_change", args=[row.pk])
+
+
+def deed(name):
+    return reverse("admin:privacy_datasubject_act", args=[DataSubject.objects.get().pk, name])
+
+
+def text_of(answer):
+    assert answer.status_code == 200
+    return " ".join(re.sub(r"<[^>]+>", " ", answer.content.decode()).split())
+
+
+def test_it_works(shop):
+    kim = staff("change_datasubject", "delete_datasubject")
+    shown = text_of(kim.get(page_of(DataSubject.objects.get())))
+    assert "1 correction or rating" in shown
+    for button in ("Download what is held of ann", "Anonymise ann", "Erase ann"):
+        assert button in shown
+    assert AccessRecord.objects.get().by == "staff kim"
+    assert "Looked at what is known (staff kim)" in text_of(
+        kim.get(page_of(DataSubject.objects.get()))
+    )
+
+
+def test_each_deed_needs_its_permission(shop):
+    looker = staff(name="lee")
+    shown = text_of(looker.get(page_of(DataSubject.objects.get())))
+    assert "Erase ann" not in shown
+    changer = staff("change_datasubject")
+    for client, name, status in [
+        (looker, "download", 403),
+        (looker, "anonymise", 403),
+        (looker, "erase", 403),
+        (changer, "download", 200),
+        (changer, "anonymise", 200),
+        (changer, "erase", 403),
+    ]:
+        assert client.get(deed(name)).status_code == status
+        if status == 403:
+            assert client.post(deed(name)).status_code == 403
+    assert changer.get(deed("praise")).status_code == 404
+    assert not ErasureRequest.objects.exists()
+
+
+def test_every_deed_names_whom_it_is_about_and_how_much(shop):
+    kim = staff("change_datasubject", "delete_datasubject")
+    of_ann = "user ann and 1 correction or rating"
+    assert f"Download what is held of {of_ann}" in text_of(kim.get(deed("download")))
+    assert f"Anonymise {of_ann}" in text_of(kim.get(deed("anonymise")))
+    assert f"Erase {of_ann}" in text_of(kim.get(deed("erase")))
+
+
+def test_the_download_is_the_whole_export(shop):
+    answer = staff("change_datasubject").post(deed("download"))
+    with zipfile.ZipFile(io.BytesIO(b"".join(answer.streaming_content))) as archive:
+        document = json.loads(archive.read("export.json"))
+    assert document["feedback"][0]["comment"] == "so good"
+    assert AccessRecord.objects.get().action == "export"
+
+
+def test_staff_may_anonymise(shop):
+    kim = staff("change_datasubject")
+    answer = kim.post(deed("anonymise"), follow=True)
+    assert "Nothing leads to this person any more." in text_of(answer)
+    assert shop.get("privacy/subjects/ann/")["feedback_count"] == 0
+    assert AccessRecord.objects.order_by("pk").first().action == "anonymize"
+
+
+def test_staff_may_erase_and_no_deed_follows(shop):
+    kim = staff("change_datasubject", "delete_datasubject")
+    answer = kim.post(deed("erase"), follow=True)
+    assert "The erasure is under way" in text_of(answer)
+    assert ErasureRequest.objects.get().requested_by == "staff kim"
+    answer = kim.post(deed("anonymise"), follow=True)
+    assert "This person is being erased already." in text_of(answer)
+
+
+def test_the_stand_in_of_the_nameless_is_in_no_list(shop):
+    consent.stand_in(shop.project)
+    kim = staff()
+    assert WITHHELD not in text_of(kim.get("/admin/privacy/datasubject/"))
+    stand_in = DataSubject.objects.get(user_id=WITHHELD)
+    assert kim.get(page_of(stand_in)).status_code == 302
+
+
+def test_the_access_log_is_searched_by_person_and_by_who_looked(shop):
+    shop.get("privacy/subjects/ann/")
+    kim = staff()
+    kim.get(page_of(DataSubject.objects.get()))
+    address = "/admin/privacy/accessrecord/"
+    for query, number in {"ann": 2, "staff kim": 1, "ben": 0}.items():
+        shown = kim.get(address, {"q": query}).content.decode()
+        assert shown.count('class="action-checkbox"') == 0
+        assert shown.count('class="field-what"') == number
+    assert kim.get(page_of(AccessRecord.objects.first())).status_code == 200
+
+
+# --- Erasures -----------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_erasure_shows_its_steps_and_hands_out_its_receipt(shop):
+    kim = staff()
+    asked = erasure.request(project=shop.project, user_id="ann", by="command")
+    receipt = reverse("admin:privacy_erasurerequest_receipt", args=[asked.pk])
+    shown = text_of(kim.get(page_of(asked)))
+    assert "0%" in shown
+    assert "nothing yet" in shown
+    assert "ann" not in shown.replace("Manage", "")
+    assert kim.get(receipt).status_code == 404
+    while erasure.erase_next():
+        pass
+    shown = text_of(kim.get(page_of(asked)))
+    assert "feedback.Feedback" in shown
+    assert "Download the receipt" in shown
+    assert kim.get(receipt).json()["erasure"] == str(asked.uuid)
+
+
+def test_a_failed_erasure_is_retried_by_who_may(shop):
+    row = erasure.request(project=shop.project, user_id="ann", by="command")
+    ErasureRequest.objects.update(status="failed", error="privacy.not_erased")
+    retry = reverse("admin:privacy_erasurerequest_retry", args=[row.pk])
+    looker, kim = staff(name="lee"), staff("change_erasurerequest")
+    assert "Try again" not in text_of(looker.get(page_of(row)))
+    assert looker.post(retry).status_code == 403
+    assert "Try again from where it stopped" in text_of(kim.get(page_of(row)))
+    assert kim.get(retry).status_code == 404
+    assert "goes on with it" in text_of(kim.post(retry, follow=True))
+    row.refresh_from_db()
+    assert row.status == "running"
+
+
+# --- Retention ----------------------------------------------------------------------------------
+
+
+def test_a_retention_rule_changes_with_a_reason(shop):
+    kim = staff("add_retentionrule", "change_retentionrule")
+    body = {"project": shop.project.pk, "kind": "rejected", "days": 7}
+    add = reverse("admin:privacy_retentionrule_add")
+    assert "This field is required" in text_of(kim.post(add, body))
+    assert kim.post(add, body | {"reason": "policy 3"}).status_code == 302
+    rule = RetentionRule.objects.get()
+    assert kim.post(page_of(rule), {"days": 14, "reason": "policy 4"}).status_code == 302
+    said = list(rule.history.values_list("days", "history_change_reason", "history_user__username"))
+    assert said == [(14, "policy 4", "kim"), (7, "policy 3", "kim")]
+    shown = text_of(kim.get(page_of(rule)))
+    assert "policy 4" in shown
+    assert "30" in text_of(kim.get("/admin/privacy/retentionrule/"))
+
+
+def test_who_may_look_changes_no_rule(shop):
+    rule = RetentionRule.objects.create(project=shop.project, kind="rejected", days=7)
+    lee = staff()
+    assert "7" in text_of(lee.get(page_of(rule)))
+    assert lee.post(page_of(rule), {"days": 1, "reason": "x"}).status_code == 403
+    assert lee.get(reverse("admin:privacy_retentionrule_add")).status_code == 403

@@ -1,0 +1,194 @@
+"""What promoted models learned from is written down once, whole, and found by its people."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from config import storage
+from config.errors import FileDamaged, FileMissing
+from feedback import review
+from feedback.models import Example, Feedback
+from privacy import erasure, retention
+from privacy.models import Kept, RetentionRule
+from tests.training.builders import Product
+from training import archives, datasets, orphans, rollouts, tasks
+from training.models import Archive, ModelVersion
+
+
+@pytest.fixture(autouse=True)
+def _own_storage(settings, tmp_path):
+    settings.STORAGE_URL = str(tmp_path / "storage")
+
+
+def promoted(product, *users):
+    """Promote a model that learned from these people's corrections."""
+    for user in users:
+        product.correct(f"a text of {user}", user=user)
+    model = product.register()
+    datasets.build_next()
+    rollouts.promote(model)
+    return ModelVersion.objects.get(pk=model.pk)
+
+
+def version_of(model):
+    version = model.run.dataset_version
+    version.refresh_from_db()
+    return version
+
+
+def test_it_works(product):
+    product.add(("one", "pos"), ("two", "neg"), split="train")
+    product.add(("three", "pos"), split="holdout")
+    model = promoted(product, "ann")
+    assert archives.waiting_seconds() == 0.0
+    tasks.archive.run()
+    assert archives.waiting_seconds() is None
+    assert list(archives.rows(model)) == list(datasets.rows(version_of(model)))
+    assert {row.split for row in archives.rows(model)} == {"train", "holdout"}
+
+
+def test_rows_are_archived_in_parts(product, monkeypatch):
+    monkeypatch.setattr(archives, "PART_ROWS", 2)
+    product.add(*((f"text {number}", "pos") for number in range(5)), split="train")
+    model = promoted(product)
+    archives.archive_next()
+    assert [row.part for row in model.archives.order_by("part")] == [0, 1, 2]
+    assert list(archives.rows(model)) == list(datasets.rows(version_of(model)))
+
+
+def test_an_archive_is_the_same_bytes_each_time(product):
+    product.add(("one", "pos"), ("two", "neg"), split="train")
+    model = promoted(product)
+    archives.archive_next()
+    before = [row.sha256 for row in model.archives.all()]
+    assert before == archives.remove(model.archives.all())
+    archives.archive_next()
+    assert [row.sha256 for row in model.archives.all()] == before
+
+
+def test_a_version_without_rows_is_archived_too(product):
+    model = promoted(product)
+    archives.archive_next()
+    assert archives.waiting_seconds() is None
+    assert list(archives.rows(model)) == []
+
+
+def test_only_what_was_promoted_is_archived(product):
+    product.add(("one", "pos"), split="train")
+    product.register()
+    datasets.build_next()
+    assert archives.archive_next() is None
+
+
+def test_a_champion_that_was_replaced_is_archived_too(product):
+    product.add(("one", "pos"), split="train")
+    first, second = promoted(product), promoted(product)
+    tasks.archive.run()
+    assert set(Archive.objects.values_list("model_version", flat=True)) == {first.pk, second.pk}
+    (_, digest) = Archive.objects.order_by("pk").values_list("pk", "sha256")[0]
+    assert archives.remove(first.archives.all()) == []  # the other names the same file
+    assert storage.get(digest, archives.FOLDER)
+
+
+def test_what_is_not_archived_cannot_be_read(product):
+    with pytest.raises(FileMissing):
+        list(archives.rows(promoted(product)))
+
+
+def test_a_changed_file_is_refused(product, settings, tmp_path):
+    product.add(("one", "pos"), split="train")
+    model = promoted(product)
+    archives.archive_next()
+    digest = model.archives.get().sha256
+    (tmp_path / "storage" / "archives" / digest[:2] / digest).write_bytes(b"changed")
+    with pytest.raises(FileDamaged):
+        list(archives.rows(model))
+
+
+def test_an_archive_is_found_by_who_is_in_it(product):
+    model = promoted(product, "ann", "ben")
+    other = Product("other")
+    promoted(other, "ann")
+    tasks.archive.run()
+    assert [row.model_version for row in archives.holding(product.project, "ann")] == [model]
+    assert not archives.holding(product.project, "cem").exists()
+
+
+def test_who_was_shown_the_answer_is_in_it(product):
+    answer = product.show("a text", user="ann")
+    product.react(answer, "correction", "pos", user="ben")
+    promoted(product, "cem")
+    archives.archive_next()
+    assert archives.holding(product.project, "ann").exists()
+    assert archives.holding(product.project, "ben").exists()
+
+
+def test_it_is_found_after_its_content_expired(product):
+    model = promoted(product, "ann")
+    archives.archive_next()
+    before = list(archives.rows(model))
+    RetentionRule.objects.create(project=product.project, kind=Kept.REJECTED, days=0)
+    review.reject(Feedback.objects.get(), by="mo", reason="wrong")
+    retention.apply(product.project)
+    assert not Example.objects.exists()
+    assert list(archives.rows(model)) == before
+    assert list(archives.holding(product.project, "ann")) == list(model.archives.all())
+
+
+def test_all_parts_go_for_one_person(product, monkeypatch):
+    monkeypatch.setattr(archives, "PART_ROWS", 1)
+    promoted(product, "ann", "ben")
+    archives.archive_next()
+    assert archives.holding(product.project, "ann").count() == 2
+
+
+def test_archives_go_by_their_age(product):
+    product.add(("one", "pos"), split="train")
+    model = promoted(product)
+    archives.archive_next()
+    then = timezone.now() - timedelta(days=365)
+    Archive.objects.update(created_at=then + timedelta(minutes=1))
+    retention.apply(product.project)
+    assert Archive.objects.exists()
+    Archive.objects.update(created_at=then)
+    ModelVersion.objects.update(created_at=then)
+    retention.apply(product.project)
+    assert not Archive.objects.exists()
+    assert archives.waiting_seconds() is None  # and is not written again
+    assert orphans.NAMED_BY["archives"]
+    assert model.archives.count() == 0
+
+
+def test_a_projects_rule_says_how_long(product):
+    RetentionRule.objects.create(project=product.project, kind=Kept.ARCHIVES, days=3)
+    model = promoted(product)
+    ModelVersion.objects.filter(pk=model.pk).update(created_at=timezone.now() - timedelta(days=4))
+    assert archives.waiting_seconds() is None
+
+
+def test_what_was_withdrawn_is_not_archived(product):
+    model = promoted(product, "ann")
+    ModelVersion.objects.filter(pk=model.pk).update(withdrawn_at=timezone.now())
+    assert archives.waiting_seconds() is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_erasure_finds_what_expired_and_it_is_written_again_without_that_person():
+    product = Product()
+    model = promoted(product, "ann", "ben")
+    archives.archive_next()
+    (digest,) = model.archives.values_list("sha256", flat=True)
+    RetentionRule.objects.create(project=product.project, kind=Kept.REJECTED, days=0)
+    review.reject(Feedback.objects.get(user_id="ann"), by="mo", reason="wrong")
+    retention.apply(product.project)
+    assert "a text of ann" in [row.input for row in archives.rows(model)]
+    erasure.request(project=product.project, user_id="ann", by="mo")
+    done = erasure.erase_next()
+    assert done.status == "done", done.error
+    assert done.files["archives"] == [digest]
+    with pytest.raises(FileMissing):
+        storage.get(digest, archives.FOLDER)
+    tasks.archive.run()
+    assert [row.input for row in archives.rows(model)] == ["a text of ben"]
+    assert not archives.holding(product.project, "ann").exists()

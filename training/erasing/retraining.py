@@ -1,0 +1,104 @@
+"""Replace what serves by what it would be had an erased person never been there: bit by bit.
+
+The same run, with its seed and settings and what it weighed rows by, on the same version without
+that person's rows. Other people's decisions count as they were recorded; all else, as which rows
+are like one of the holdout, is computed anew.
+"""
+
+import time
+from collections import Counter
+from contextlib import suppress
+
+from django.db import transaction
+
+from config import leases
+from config.errors import FileDamaged, LeaseLost
+from privacy.holders import Counts
+from privacy.models import ErasureRequest
+from training import datasets, gates, rollouts, runs
+from training.errors import CannotJudge, TrainingDataUnfit
+from training.models import Fate, ModelErasure, ModelVersion, Run
+
+LOOK_SECONDS = 1.0
+# What a run went by that people decided, or that was found of them; strata and caps are its own.
+DECIDED = ("trust", "as_of", "silence", "slice_keys")
+
+
+def retrain(erasure: ErasureRequest) -> Counts:
+    """Replace the models of an erasure that have an alias; a canary with any of them ends.
+
+    What was replaced before it was cut off stays so.
+    """
+    concerned = ModelErasure.objects.filter(erasure=erasure.uuid)
+    waiting = concerned.filter(fate=Fate.PENDING).order_by("model_version")
+    for row in waiting.select_related("model_version__task", "model_version__run", "run"):
+        if row.model_version.aliases.exists():
+            _replace(row)
+        else:
+            rollouts.replace(row.model_version, None)
+    fates = Counter(concerned.values_list("fate", flat=True))
+    return {
+        f"training.ModelVersion {fate}": fates[fate] for fate in (Fate.REPLACED, Fate.WITHDRAWN)
+    }
+
+
+def _replace(row: ModelErasure) -> None:
+    new = _trained(row)
+    with transaction.atomic():
+        rollouts.replace(row.model_version, new)
+        row.fate = Fate.WITHDRAWN if new is None else Fate.REPLACED
+        row.replacement = new
+        row.save(update_fields=["fate", "replacement"])
+
+
+def _trained(row: ModelErasure) -> ModelVersion | None:
+    """Return the exact retrain of a model, None if what is left cannot train one."""
+    while True:
+        run = row.run if row.run is not None else _request(row)
+        while run.status in {"queued", "running"}:
+            _go_on(run)
+            run.refresh_from_db()
+        new = ModelVersion.objects.filter(run=run).first()
+        if new is not None or run.error.startswith(TrainingDataUnfit.code):
+            return new
+        row.run = None  # its worker died too often: that says nothing of the rows
+
+
+@transaction.atomic
+def _request(row: ModelErasure) -> Run:
+    """Build the version without the erased, and queue a run like the model's own on it."""
+    old = row.model_version.run
+    version = old.dataset_version
+    if version is None:
+        raise TrainingDataUnfit(f"What {row.model_version} was trained on is not known.")
+    as_of = max(old.created_at, version.as_of or old.created_at)
+    without = datasets.build_without(version, as_of=as_of)
+    row.run = Run.objects.create(
+        task=old.task,
+        dataset=without.dataset,
+        dataset_version=without,
+        strategy=old.strategy,
+        config=old.config,
+        seed=old.seed,
+        weighing={name: old.weighing[name] for name in DECIDED if name in old.weighing},
+    )
+    row.save(update_fields=["run"])
+    return row.run
+
+
+def _go_on(run: Run) -> None:
+    """Execute a run unless somebody is at it; raises Unavailable."""
+    claimed = runs.claim(Run.objects.filter(pk=run.pk, status__in=["queued", "running"]))
+    if claimed is None:
+        time.sleep(LOOK_SECONDS)
+        return
+    with suppress(LeaseLost), leases.heartbeat(claimed):
+        try:
+            model = runs.train(claimed)
+        except TrainingDataUnfit as error:
+            runs.finish(claimed, "failed", error)
+            return
+        try:
+            gates.judge_run(claimed, model)
+        except (CannotJudge, FileDamaged) as error:
+            runs.finish(claimed, "refused", error)

@@ -1,0 +1,123 @@
+"""Content that no dataset version takes any more, and rejected feedback: taken out, then deleted.
+
+Versions keep telling what they are without it (`current_hash`). Models are not trained again:
+they keep what they learned while it was permitted. Only erasures undo that.
+"""
+
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import Coalesce
+
+from feedback import expiry
+from feedback.models import Example, Feedback, Inference, Status
+from privacy.models import Kept, Project
+from privacy.retention import Border, Rows, Rule
+from training import archives, erasing
+from training.models import Archive, Dataset, DatasetVersion, Membership
+
+
+def _is_used(border: Border) -> Q:
+    """Return the condition that an example is in use, or was after that time.
+
+    A version takes it still; or the one that did not take it any more is younger; or a moderator
+    pinned it, so that each new model is asked it.
+    """
+    left_later = DatasetVersion.objects.filter(
+        dataset=OuterRef("dataset"), version=OuterRef("until_version"), as_of__gte=border.before
+    )
+    taken = Membership.objects.filter(
+        Q(until_version=None) | Exists(left_later), example=OuterRef("pk")
+    )
+    return Q(Exists(taken)) | Q(is_pinned=True, superseded_at=None)
+
+
+def _used(border: Border, **of: Any) -> Exists:
+    return Exists(Example.objects.filter(_is_used(border), **of))
+
+
+def _answers(border: Border) -> Rows:
+    """Return old answers without feedback that taught nothing since, not by silence either."""
+    rows = Inference.objects.filter(
+        ~Exists(Feedback.objects.filter(inference=OuterRef("pk"))),
+        task__project=border.project,
+        created_at__lt=border.before,
+    )
+    return rows.filter(~_used(border, inference=OuterRef("pk")))
+
+
+def _imported(border: Border) -> Rows:
+    rows = Example.objects.filter(
+        task__project=border.project, feedback=None, inference=None, created_at__lt=border.before
+    )
+    return rows.exclude(_is_used(border))
+
+
+def _feedback(border: Border) -> Rows:
+    rows = Feedback.objects.filter(project=border.project, created_at__lt=border.before)
+    rows = rows.exclude(status=Status.REJECTED)
+    return rows.filter(~_used(border, feedback=OuterRef("pk")))
+
+
+def _rejected(border: Border) -> Rows:
+    """Return feedback whose rejection is old: a moderator's, else that of its capture."""
+    rows = Feedback.objects.filter(
+        project=border.project, status=Status.REJECTED, created_at__lt=border.before
+    )
+    dated: Rows = rows.alias(rejected_at=Coalesce("review__decided_at", "created_at"))
+    return dated.filter(rejected_at__lt=border.before)
+
+
+def _archived(border: Border) -> Rows:
+    return Archive.objects.filter(
+        model_version__task__project=border.project, created_at__lt=border.before
+    )
+
+
+def _hold_builds(project: Project) -> None:
+    """Let no version of the project be built until this transaction ends; one that is, ends first.
+
+    What a build is about to take in must not be deleted beneath it.
+    """
+    datasets = Dataset.objects.filter(project=project).order_by("pk")
+    list(datasets.select_for_update(no_key=True).values_list("pk"))
+    building = DatasetVersion.objects.filter(dataset__project=project, status="building")
+    list(building.order_by("pk").select_for_update(of=("self",)).values_list("pk"))
+
+
+def cause_of(project: Project) -> UUID:
+    """Return the id under which versions note what retention took: one, so that it adds up."""
+    return uuid5(NAMESPACE_URL, f"retention/{project.pk}")
+
+
+def _forget(border: Border, examples: Rows) -> None:
+    """Take examples out of all versions, and delete them."""
+    if keys := list(examples.values_list("pk", flat=True)):
+        erasing.expire(keys, cause_of(border.project))
+
+
+def _remove_feedback(border: Border, rows: Rows) -> None:
+    numbers = list(rows.values_list("pk", flat=True))
+    _forget(border, Example.objects.filter(feedback__in=numbers))
+    expiry.delete_feedback(numbers)
+
+
+def _remove_answers(border: Border, rows: Rows) -> None:
+    numbers = list(rows.values_list("pk", flat=True))
+    _forget(border, Example.objects.filter(inference__in=numbers))
+    expiry.delete_answers(numbers)
+
+
+def _remove_archives(_border: Border, rows: Rows) -> None:
+    archives.remove(rows)
+
+
+# Answers before feedback: one that is left alone when its feedback goes is over the night after.
+RULES = (
+    Rule(Kept.CONTENT, _answers, _remove_answers, _hold_builds),
+    Rule(Kept.CONTENT, _imported, _forget, _hold_builds),
+    Rule(Kept.CONTENT, _feedback, _remove_feedback, _hold_builds),
+    Rule(Kept.REJECTED, _rejected, _remove_feedback, _hold_builds),
+    Rule(Kept.ARCHIVES, _archived, _remove_archives),
+)
