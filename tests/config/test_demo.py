@@ -1,5 +1,6 @@
 """The demo: its parts, and the whole of it as a person runs it."""
 
+import base64
 import json
 import os
 import random
@@ -10,8 +11,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from config.management.demo import people
+from config.management.demo import forgotten, people
 from config.management.demo.people import Showing, User
 from config.management.demo.report import report
 from config.management.demo.reviews import (
@@ -122,6 +124,15 @@ def test_vandals_are_resisted(runs):
     assert poisoned["trust_off"] < poisoned["trust_on"]
     assert poisoned["caught_ratio"] >= 0.8
     assert poisoned["honest_lost_ratio"] <= 0.2
+
+
+def test_who_is_erased_was_never_there(runs):
+    for run in runs:
+        erasure = json.loads(run.printed)["erasure"]
+        assert set(erasure) == {"rows", "hash_equal", "seconds"}
+        assert erasure["rows"] > 0
+        assert erasure["hash_equal"] is True
+        assert 0 < erasure["seconds"] < 120
 
 
 def test_the_same_seed_gives_the_same_data_and_model(runs):
@@ -327,7 +338,7 @@ def test_a_failed_run_ends_the_story_in_a_sentence():
     parts = deal(load(SAMPLE), seed=1)
     story = Story(FailedRun(), parts, users=12, seed=1, say=print, bar=lambda _ratio: None)
     with pytest.raises(RefusedError, match="The run r1 failed: training"):
-        story.tell()
+        story.tell(FailedRun())
 
 
 def test_a_server_that_is_gone_ends_the_story_in_a_sentence():
@@ -363,6 +374,7 @@ RESULT = {
         "caught_ratio": 0.96,
         "honest_lost_ratio": 0.0,
     },
+    "erasure": {"rows": 57, "hash_equal": True, "seconds": 5.0},
     "seconds": 70.0,
 }
 
@@ -383,6 +395,8 @@ def test_the_report_says_what_was_measured():
         "60.0%  refused by: holdout",
         "78.0%  promoted",
         "96% of the vandals in quarantine, 0% of the honest",
+        "57 rows fewer, 5.0 s from the request to the receipt",
+        "the very weights of a twin that never had the person",
         "for the project demo-1:",
         "the password is in /data/secrets/admin_password",
     ):
@@ -396,3 +410,44 @@ def test_the_report_of_a_model_that_was_not_promoted_says_so():
     screen = report(changed, "demo-1", Path("password"))
     assert "75.0%  not promoted" in screen
     assert "30.0%  passed" in screen
+
+
+def test_the_report_of_other_weights_than_the_twins_says_so():
+    changed = RESULT | {"erasure": RESULT["erasure"] | {"hash_equal": False}}
+    assert "OTHER weights than a twin's" in report(changed, "demo-1", Path("password"))
+
+
+class Installation:
+    """A server that signs receipts."""
+
+    def __init__(self):
+        self.key = Ed25519PrivateKey.generate()
+
+    def public(self):
+        raw = self.key.public_key().public_bytes_raw()
+        return {"algorithm": "Ed25519", "public_key": base64.b64encode(raw).decode()}
+
+    def signed(self, document):
+        text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        value = base64.b64encode(self.key.sign(text.encode())).decode()
+        return document | {"signature": {"value": value}}
+
+
+def test_the_receipt_is_checked_as_anybody_can(monkeypatch):
+    asked = []
+    monkeypatch.setattr(forgotten, "call_command", lambda name, *_, **__: asked.append(name))
+    here = Installation()
+    receipt = here.signed({"erasure": "e1", "removed": {"feedback.Example": 3, "böse": 1}})
+    forgotten._verify(receipt, here.public())
+    assert asked == ["verify_erasure"]
+
+
+@pytest.mark.parametrize("what", ["another text", "another key"])
+def test_a_receipt_that_was_not_signed_so_is_refused(what):
+    here, other = Installation(), Installation()
+    receipt = here.signed({"erasure": "e1", "removed": {"feedback.Example": 3}})
+    if what == "another text":
+        receipt["removed"] = {}
+    key = other.public() if what == "another key" else here.public()
+    with pytest.raises(RefusedError, match="The receipt of the erasure e1 is not what was signed"):
+        forgotten._verify(receipt, key)

@@ -4,6 +4,10 @@ from pathlib import Path
 from typing import Any
 
 BAR_CHARACTERS = 36
+PROOF = {
+    True: "where all agree, the very weights of a twin that never had the person",
+    False: "where all agree, OTHER weights than a twin's that never had the person",
+}
 TEXT = """
   Accuracy on {holdout} reviews that no user saw
     first model        {before}
@@ -24,6 +28,11 @@ TEXT = """
     trust on           {trust_on}  {trust_on_fate}
     oracle             {oracle}  vandals known
     {caught_ratio:.0%} of the vandals in quarantine, {honest_lost_ratio:.0%} of the honest
+
+  Then who had taught most of all is erased
+    training data      {rows} rows fewer, {erasure_seconds} s from the request to the receipt
+    served now         {proof}
+    receipt            signature verified, nothing of the person is left
 
   Simulated: the users (two vandals at first, one in ten careless) and the moderator, who
   knows the true labels. Real: everything else, from HTTP to the promoted model.
@@ -56,6 +65,9 @@ def report(result: dict[str, Any], project: str, password_path: Path) -> str:
         **{name: poisoned[name] for name in ("caught_ratio", "honest_lost_ratio")},
         trust_off_fate=_fate(poisoned["refused_by"], "not refused"),
         trust_on_fate="promoted" if poisoned["promoted"] else "not promoted",
+        rows=result["erasure"]["rows"],
+        erasure_seconds=result["erasure"]["seconds"],
+        proof=PROOF[result["erasure"]["hash_equal"]],
         change=difference["estimate"],
         low=difference["low"],
         high=difference["high"],

@@ -2,14 +2,16 @@
 
 import random
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from copy import copy
+from typing import Any, Self, TypeVar
 
 from config.management.demo import people
 from config.management.demo.people import Showing
-from config.management.demo.reviews import Parts
+from config.management.demo.reviews import Parts, Review
 from config.management.demo.server import RefusedError, Server
 
 TASK = "sentiment"
+BATCH_ROWS = 500
 Item = TypeVar("Item")
 
 
@@ -35,6 +37,29 @@ class Stage:
         self.chance = random.Random(seed + 1)  # noqa: S311
         self.truth: dict[str, str] = {}  # by inference
 
+    def beside(self, server: Server) -> Self:
+        """Return the same stage in another project."""
+        other = copy(self)
+        other.server = server
+        return other
+
+    def make_task(self, slug: str) -> None:
+        # What depends on how much has been processed or scored by then is off: a seed must repeat.
+        settings = {"thresholds": {"feedback.high_impact": None}, "trust": False}
+        body: dict[str, Any] = {"slug": slug, "modality": "classification"}
+        body |= {
+            "correction_types": ["label"],
+            "labels": ["negative", "positive"],
+            "settings": settings,
+        }
+        self.server.post("tasks/", body)
+
+    def import_reviews(self, task: str, reviews: list[Review], split: str) -> None:
+        for start in range(0, len(reviews), BATCH_ROWS):
+            chosen = reviews[start : start + BATCH_ROWS]
+            items = [{"input": review.text, "output": review.label} for review in chosen]
+            self.server.post("examples/batch/", {"task": task, "items": items, "split": split})
+
     def run(self, body: dict[str, Any]) -> Any:
         """Queue a run and wait for its end."""
         queued = self.server.post("runs/", body | {"seed": self.seed})
@@ -50,7 +75,7 @@ class Stage:
         return ended
 
     def promote(self, run: dict[str, Any]) -> None:
-        self.server.post(f"models/{TASK}/{run['model_version']}/promote/", {})
+        self.server.post(f"models/{run['task']}/{run['model_version']}/promote/", {})
 
     def show(self, showing: Showing) -> bool:
         """Show one answer and send the reaction; return whether it was stored."""

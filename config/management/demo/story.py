@@ -7,22 +7,22 @@ from statistics import quantiles
 from typing import Any
 
 from config.management.demo import people
+from config.management.demo.forgotten import forget
 from config.management.demo.people import Showing
-from config.management.demo.reviews import Review
+from config.management.demo.server import Server
 from config.management.demo.stage import TASK, Stage, accuracy_of
 from config.management.demo.vandals import resist
 
 CEILING = "sentiment-ceiling"
 CORRECTIONS_ONLY = "corrections-only"
-BATCH_ROWS = 500
 WORDS = {"vandal": "vandals", "careless": "careless", "honest": "honest"}
 
 
 class Story(Stage):
     """The first act, and those that follow."""
 
-    def tell(self) -> dict[str, Any]:
-        """Run the whole loop; return the object of `demo --json`."""
+    def tell(self, twin: Server) -> dict[str, Any]:
+        """Run the whole loop, the end of it on `twin`, too; return the object of `demo --json`."""
         started = time.monotonic()
         before = self._first_model()
         created = self._stream()
@@ -72,34 +72,18 @@ class Story(Stage):
             },
             "promoted": promoted,
             "poisoned": poisoned,
+            "erasure": forget(self, twin),
             "seconds": round(time.monotonic() - started, 1),
         }
 
     def _first_model(self) -> float:
-        self._make_task(TASK)
-        self._import(TASK, self.parts.first, "train")
-        self._import(TASK, self.parts.holdout, "holdout")
+        self.make_task(TASK)
+        self.import_reviews(TASK, self.parts.first, "train")
+        self.import_reviews(TASK, self.parts.holdout, "holdout")
         self.say(f"Training the first model on {len(self.parts.first)} reviews.")
         run = self.run({"task": TASK})
         self.promote(run)
         return accuracy_of(run)
-
-    def _make_task(self, slug: str) -> None:
-        # What depends on how much has been processed or scored by then is off: a seed must repeat.
-        settings = {"thresholds": {"feedback.high_impact": None}, "trust": False}
-        body: dict[str, Any] = {"slug": slug, "modality": "classification"}
-        body |= {
-            "correction_types": ["label"],
-            "labels": ["negative", "positive"],
-            "settings": settings,
-        }
-        self.server.post("tasks/", body)
-
-    def _import(self, task: str, reviews: list[Review], split: str) -> None:
-        for start in range(0, len(reviews), BATCH_ROWS):
-            chosen = reviews[start : start + BATCH_ROWS]
-            items = [{"input": review.text, "output": review.label} for review in chosen]
-            self.server.post("examples/batch/", {"task": task, "items": items, "split": split})
 
     def _stream(self) -> int:
         """Serve the stream to the users; return how many reactions were stored."""
@@ -148,10 +132,10 @@ class Story(Stage):
     def _ceiling(self) -> float:
         """Return the accuracy of the same trainer on every true label, which nobody has."""
         self.say("Training the ceiling: the same trainer on all true labels.")
-        self._make_task(CEILING)
+        self.make_task(CEILING)
         known = self.parts.first + self.parts.stream + self.parts.canary
-        self._import(CEILING, known, "train")
-        self._import(CEILING, self.parts.holdout, "holdout")
+        self.import_reviews(CEILING, known, "train")
+        self.import_reviews(CEILING, self.parts.holdout, "holdout")
         return accuracy_of(self.run({"task": CEILING}))
 
     def _canary(self, run: dict[str, Any]) -> bool:
