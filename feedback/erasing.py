@@ -5,22 +5,22 @@ answer below it stays as a stub, without content and without a person; its `inpu
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 
 from config import storage
 from config.storage import DIGEST_LENGTH
 from feedback.images import FOLDER
-from feedback.models import Example, Feedback, Image, Inference, Task
+from feedback.models import Feedback, Image, Inference, Task
 from feedback.signals import EXPLICIT, IMPLICIT
 from privacy import idempotency
 from privacy.holders import Counts, note_files
 from privacy.models import ErasureRequest, Project
 
-ROWS = 1_000
+SHORTEST_NAME = 4  # of a user_id that is looked for in texts
 FILES = 20  # removed while no picture can be stored: each takes a bucket a tenth of a second
 _ITS_TASKS = "SELECT id FROM feedback_task WHERE project_id = %(project)s"
 _THEIR_ANSWERS = f"""
@@ -33,8 +33,12 @@ _CONCERNED = f"""
         SELECT number FROM feedback WHERE project_id = %(project)s AND user_id = %(user_id)s
         UNION SELECT f.number FROM feedback AS f JOIN ({_THEIR_ANSWERS}) AS i
         ON f.inference_id = i.number
+        UNION SELECT unnest(%(acts)s::bigint[])
     ) ORDER BY number FOR UPDATE"""  # noqa: S608
-_LOCK_ANSWERS = f"{_THEIR_ANSWERS} ORDER BY number FOR UPDATE"
+_LOCK_ANSWERS = f"""
+    SELECT number FROM feedback_inference
+    WHERE number IN ({_THEIR_ANSWERS} UNION SELECT unnest(%(shown)s::bigint[]))
+    ORDER BY number FOR UPDATE"""  # noqa: S608
 _SHELL = """
     UPDATE feedback SET status = 'erased', original = 'null', corrected = NULL, comment = '',
         metadata = '{}', rejections = '[]', redactions = '{}', quality_parts = '{}',
@@ -63,7 +67,7 @@ _LOOK_AGAIN = f"""
         WHERE i.number = ANY(%(numbers)s) AND i.input_hash <> '' AND {_IS_FREE})"""  # noqa: S608
 _LETTERS = """
     DELETE FROM feedback_deadletter WHERE (project_id = %(project)s OR project_id IS NULL)
-        AND (user_id = %(user_id)s OR strpos(content, %(quoted)s) > 0)"""
+        AND (user_id = %(user_id)s OR content ~ %(named)s)"""
 _THEIR_PICTURES = """
     SELECT id::text FROM feedback_image WHERE project_id = %(project)s AND user_id = %(user_id)s"""
 _PICTURED_ANSWERS = f"""
@@ -122,6 +126,24 @@ _UNLINK = (
 )
 
 
+class Concerned(NamedTuple):
+    """What goes with a person, by numbers: all of it is locked."""
+
+    theirs: set[int]
+    others: set[int]  # what others said of the person's answers, or with the person's pictures
+    answers: list[int]
+    acted_on: set[int]  # whoever was shown them
+
+
+_before_rows: list[Callable[[ErasureRequest], Counts]] = []
+
+
+def before_rows(act: Callable[[ErasureRequest], Counts]) -> Callable[[ErasureRequest], Counts]:
+    """Have an act done in the transaction that deletes rows: what is made of them goes first."""
+    _before_rows.append(act)
+    return act
+
+
 def erase_rows(erasure: ErasureRequest) -> Counts:
     """Delete what a person sent, and empty what others said of it; note the pictures' files.
 
@@ -130,16 +152,12 @@ def erase_rows(erasure: ErasureRequest) -> Counts:
     if erasure.user_id is None:
         return {}
     person = _person(erasure.project, erasure.user_id)
-    # Scores take tasks before feedback, and so does this.
-    list(Task.objects.filter(project=erasure.project).order_by("pk").select_for_update(no_key=True))
-    concerned = _rows(_CONCERNED, person)
-    answers = [number for (number,) in _rows(_LOCK_ANSWERS, person)]
-    theirs = {number for number, is_theirs, _ in concerned if is_theirs}
-    others = {number for number, is_theirs, _ in concerned if not is_theirs}
-    acted_on = {inference for _, is_theirs, inference in concerned if is_theirs}
-    acts, shown = pictured(erasure.project, erasure.user_id)
-    others, answers = others.union(acts) - theirs, sorted({*answers, *shown})
-    counts = Counter({"privacy.IdempotencyKey": _forget_answers(erasure, [*theirs], answers)})
+    counts: Counter[str] = Counter()
+    for act in _before_rows:
+        counts.update(act(erasure))
+    shown = pictured(erasure.project, erasure.user_id)
+    theirs, others, answers, acted_on = hold(erasure.project, erasure.user_id, *shown)
+    counts["privacy.IdempotencyKey"] = _forget_answers(erasure, [*theirs], answers)
     counts.update(_delete_feedback(sorted(theirs)))
     counts.update(_empty(sorted(others), answers))
     counts.update(_delete_stubs(acted_on))
@@ -148,6 +166,25 @@ def erase_rows(erasure: ErasureRequest) -> Counts:
     counts.update(_delete_contributors(person))
     counts.update(_delete_letters(person))
     return dict(counts)
+
+
+def hold(
+    project: Project, user_id: str, acts: Iterable[int] = (), shown: Iterable[int] = ()
+) -> Concerned:
+    """Lock what goes with a person, and these acts and answers; who has one in hand ends first.
+
+    Who makes an example has locked its feedback: so has whoever deletes one, by this.
+    """
+    person = _person(project, user_id) | {"acts": list(acts), "shown": list(shown)}
+    # Scores take tasks before feedback, and so does this.
+    list(Task.objects.filter(project=project).order_by("pk").select_for_update(no_key=True))
+    concerned = _rows(_CONCERNED, person)
+    return Concerned(
+        theirs={number for number, is_theirs, _ in concerned if is_theirs},
+        others={number for number, is_theirs, _ in concerned if not is_theirs},
+        answers=[number for (number,) in _rows(_LOCK_ANSWERS, person)],
+        acted_on={inference for _, is_theirs, inference in concerned if is_theirs},
+    )
 
 
 def pictured(project: Project, user_id: str) -> tuple[list[int], list[int]]:
@@ -170,7 +207,8 @@ def _forget_answers(erasure: ErasureRequest, feedback: list[int], answers: list[
 
 
 def _person(project: Project, user_id: str) -> dict[str, Any]:
-    return {"project": project.pk, "user_id": user_id, "quoted": f'"{user_id}"'}
+    named = rf'"user_id"\s*:\s*"{_literally(user_id)}"'
+    return {"project": project.pk, "user_id": user_id, "named": named}
 
 
 def _rows(statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
@@ -201,23 +239,15 @@ def _delete_feedback(numbers: list[int]) -> Counter[str]:
 
 
 def _delete_said_of(feedback: list[int], answers: Iterable[int] = ()) -> Counter[str]:
-    """Delete reviews with their history, and the examples that are left."""
+    """Delete reviews with their history, and the examples that are left: no version has them."""
     counts: Counter[str] = Counter()
     for table in ("HistoricalReview", "Review"):
         label, name = f"feedback.{table}", f"feedback_{table.lower()}"
         counts.update(_delete(label, name, "feedback_id", feedback))
-    counts.update(_delete_examples("feedback_id", feedback))
-    counts.update(_delete_examples("inference_id", list(answers)))
+    of_answers = _delete("feedback.Example", "feedback_example", "inference_id", list(answers))
+    counts.update(_delete("feedback.Example", "feedback_example", "feedback_id", feedback))
+    counts.update(of_answers)
     return counts
-
-
-def _delete_examples(column: str, numbers: list[int]) -> Counts:
-    """Delete with all that hangs on them the few that were made after their like had gone."""
-    found = f"SELECT id FROM feedback_example WHERE {column} = ANY(%(n)s) ORDER BY id"  # noqa: S608
-    late = [pk for (pk,) in _rows(found, {"n": numbers})]
-    for start in range(0, len(late), ROWS):
-        Example.objects.filter(pk__in=late[start : start + ROWS]).delete()
-    return {"feedback.Example": len(late)}
 
 
 def _empty(feedback: list[int], answers: list[int]) -> Counter[str]:
@@ -304,9 +334,10 @@ def identifying(project: Project, user_id: str) -> tuple[list[int], list[int]]:
     """Return the feedback and the answers whose text may still say whose they are.
 
     They are sensitive, or quote the person's user_id; what others said of such an answer is among
-    them.
+    them. A number, or what is as short as a word of any text, names nobody: "5 stars" stays.
     """
-    person = _person(project, user_id) | {"pattern": _as_a_word(user_id)}
+    names = len(user_id) >= SHORTEST_NAME and not user_id.isdecimal()
+    person = _person(project, user_id) | {"pattern": _as_a_word(user_id) if names else None}
     answers = [number for (number,) in _rows(_IDENTIFYING_ANSWERS, person)]
     feedback = _rows(_IDENTIFYING, person | {"numbers": answers})
     return [number for (number,) in feedback], answers
@@ -314,8 +345,11 @@ def identifying(project: Project, user_id: str) -> tuple[list[int], list[int]]:
 
 def _as_a_word(text: str) -> str:
     """Return the pattern of PostgreSQL for a text that is no part of a longer word."""
-    literal = "".join(c if c.isalnum() else f"[{c}]" for c in text)
-    return rf"(^|[^[:alnum:]]){literal}($|[^[:alnum:]])"
+    return rf"(^|[^[:alnum:]]){_literally(text)}($|[^[:alnum:]])"
+
+
+def _literally(text: str) -> str:
+    return "".join(c if c.isalnum() else f"[{c}]" for c in text)
 
 
 def empty(feedback: list[int], answers: list[int]) -> Counts:
@@ -332,8 +366,7 @@ def unlink(project: Project, user_id: str, to: str | None) -> None:
     Call in a transaction that may rewrite history.
     """
     person = _person(project, user_id)
-    list(Task.objects.filter(project=project).order_by("pk").select_for_update(no_key=True))
-    _rows(_CONCERNED, person)
+    hold(project, user_id)
     empty(*identifying(project, user_id))
     _change(_OUTDONE, **person, explicit=EXPLICIT, implicit=IMPLICIT)
     for statement in _UNLINK:

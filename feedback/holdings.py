@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from django.db.models import Model, Q, QuerySet
+from django.db.models import CASCADE, Exists, Model, OuterRef, Q, QuerySet
 
 from feedback import erasing
-from feedback.models import Contributor, DeadLetter, Feedback, Image, Inference, Review
+from feedback.models import Contributor, DeadLetter, Feedback, Image, Inference, Review, Status
 from privacy.holders import Counts, Holder, Holdings, Step
 from privacy.models import Project
 from privacy.tombstones import WITHHELD
@@ -130,6 +130,31 @@ _LETTER = [
     *("content", "created_at"),
 ]
 
+# What an erasure leaves of others' acts and of answers; see erasing.py.
+_SHELL = Q(
+    original=None,
+    corrected__isnull=True,
+    comment="",
+    metadata={},
+    rejections=[],
+    redactions={},
+    quality_parts={},
+    input_hash=b"",
+    corrected_hash__isnull=True,
+)
+_STUB = Q(
+    input=None,
+    output=None,
+    user_id__isnull=True,
+    session_id="",
+    metadata={},
+    redactions={},
+    model_version="",
+    probabilities__isnull=True,
+    target_type="",
+    target_id="",
+)
+
 
 def people(project: Project) -> Iterator[tuple[str, str]]:
     """Yield who stands in which table; who has no name any more stands in none."""
@@ -182,6 +207,26 @@ def _sections(project: Project, user_id: str) -> Iterator[tuple[str, QuerySet[An
     yield "dead_letters", rows[DeadLetter], _LETTER
 
 
+def contradictions(project: Project) -> Counts:
+    """Count what an erasure emptied and a restore has filled, in part, again."""
+    shells = Feedback.objects.filter(project=project, status=Status.ERASED)
+    stubs = Inference.objects.filter(task__in=[*project.tasks.all()], input_hash=b"")
+    return {
+        "feedback.Feedback emptied": _filled(shells, _SHELL).count(),
+        "feedback.Inference emptied": _filled(stubs, _STUB).count(),
+    }
+
+
+def _filled(rows: QuerySet[Any], empty: Q) -> QuerySet[Any]:
+    """Return rows with content, or with rows of any app that would be deleted with them."""
+    filled = ~empty
+    for relation in rows.model._meta.related_objects:
+        if relation.on_delete is CASCADE:
+            of_it = {relation.field.attname: OuterRef("pk")}
+            filled |= Q(Exists(relation.related_model._base_manager.filter(**of_it)))
+    return rows.filter(filled)
+
+
 HOLDINGS = Holdings(
     holders=HOLDERS,
     steps=[
@@ -197,4 +242,5 @@ HOLDINGS = Holdings(
     held=held,
     counted=counted,
     unlink=erasing.unlink,
+    contradictions=contradictions,
 )

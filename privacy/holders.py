@@ -42,13 +42,17 @@ class Step:
     """One part of an erasure; `says` is what a person reads while it goes on.
 
     An atomic step runs in one transaction with the note that it is done. Any other may be begun
-    again after it was cut off, and must come to the same counts.
+    again after it was cut off, and must come to the same counts; it comes when all rows are gone.
     """
 
     name: str
     says: str
     run: Callable[[ErasureRequest], Counts]
     is_atomic: bool = True
+
+
+def _contradict_nothing(_project: Project) -> Counts:
+    return {}
 
 
 def _names_nothing(_folder: str, _names: Collection[str]) -> set[str]:
@@ -89,7 +93,7 @@ class Holdings:
     what the receipt says beside counts and files. `counted` returns how many rows the sections of
     `held` have, fast, and `told` yields what a person sent with what became of it, newest first,
     where `before` is the number of the last one that was read. `named` returns which of a folder's
-    files its rows name.
+    files its rows name. `contradictions` counts what was emptied once and holds something again.
     """
 
     holders: Sequence[Holder]
@@ -101,6 +105,7 @@ class Holdings:
     counted: Callable[[Project, str], Counts] = _count_nothing
     told: Callable[[Project, str, int | None], Iterator[Told]] = _tell_nothing
     named: Callable[[str, Collection[str]], set[str]] = _names_nothing
+    contradictions: Callable[[Project], Counts] = _contradict_nothing
 
 
 _holdings: list[Holdings] = []
@@ -121,7 +126,9 @@ def holders() -> list[Holder]:
 
 
 def steps() -> list[Step]:
-    return [step for holdings in registered() for step in holdings.steps]
+    """Return the rows' steps of all apps, then what takes long: nothing is made of rows by then."""
+    found = [step for holdings in registered() for step in holdings.steps]
+    return sorted(found, key=lambda step: not step.is_atomic)
 
 
 def people(project: Project) -> Iterator[tuple[str, str]]:

@@ -1,5 +1,6 @@
 """What the tables of this app, and those that come with Django, hold of a person."""
 
+import re
 from collections.abc import Iterator
 
 from django.contrib.admin.models import LogEntry
@@ -109,9 +110,7 @@ def erase(erasure: ErasureRequest) -> Counts:
         "privacy.HistoricalConsent": history._raw_delete(history.db),
         "privacy.Consent": consents._raw_delete(consents.db),
         "privacy.DataSubject": subject._raw_delete(subject.db),
-        "admin.LogEntry emptied": LogEntry.objects.filter(object_repr=user_id).update(
-            object_repr="", change_message=""
-        ),
+        "admin.LogEntry emptied": _forget_names(user_id),
         "sessions.Session emptied": _drop_messages(user_id),
     }
     earlier = ErasureRequest.objects.filter(project=erasure.project, user_id=user_id)
@@ -119,12 +118,23 @@ def erase(erasure: ErasureRequest) -> Counts:
     return counts
 
 
+def is_named(user_id: str, text: str) -> bool:
+    """Return whether a text has the user_id as a word of its own."""
+    return re.search(rf"(?<!\w){re.escape(user_id)}(?!\w)", text) is not None
+
+
+def _forget_names(user_id: str) -> int:
+    """Empty what the admin's log calls this person; of other projects' people of that name, too."""
+    people = LogEntry.objects.filter(content_type__model__in=("datasubject", "contributor"))
+    return people.filter(object_repr=user_id).update(object_repr="", change_message="")
+
+
 def _drop_messages(user_id: str) -> int:
     """Drop messages to staff that name the person and were not shown yet."""
     dropped = 0
     for session in Session.objects.all():
         said = session.get_decoded()
-        if user_id in str(said.pop("_messages", "")):
+        if is_named(user_id, str(said.pop("_messages", ""))):
             session.session_data = SessionStore().encode(said)
             session.save(update_fields=["session_data"])
             dropped += 1

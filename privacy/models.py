@@ -204,6 +204,8 @@ class ErasureRequest(Leased):
     )
     requested_by = models.CharField(max_length=200)
     tombstone_until = models.DateTimeField()
+    # More than a build has: whoever wants to be forgotten is not given up.
+    attempts = models.PositiveIntegerField(default=0)
     horizon = models.BigIntegerField(
         null=True, help_text="Transactions before this one may not have seen the tombstone."
     )
@@ -219,6 +221,10 @@ class ErasureRequest(Leased):
             models.Index(fields=["project", "subject_digest"], name="erasure_by_subject"),
             models.Index(
                 fields=["created_at"], name="erasure_open", condition=models.Q(status="running")
+            ),
+            # Few, and asked by every capture: whose answers and pictures are about to go.
+            models.Index(
+                fields=["project"], name="erasure_unfinished", condition=~models.Q(status="done")
             ),
         ]
 

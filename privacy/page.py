@@ -17,7 +17,6 @@ import msgspec
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.core import signing
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import path
@@ -25,7 +24,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from config.errors import EmendError, Forbidden, NotFound, Throttled
+from config.errors import EmendError, Forbidden, NotFound, Throttled, Unavailable
 from privacy import access_log, erasure, exporting, limits, subjects, tombstones
 from privacy.access_log import PERSON, Action
 from privacy.consent import Proof
@@ -44,18 +43,27 @@ from privacy.models import (
 from privacy.subjects import Preferences
 
 COOKIE = "emend_privacy"
+PERSON_FIELD = "person"  # in every form: whom it is about
 LIFE = timedelta(minutes=30)
 SHOWN = 20
 LOOKS = 10
 TEXT_VERSION = "emend-privacy-page/1"  # of what the page says beside its switches
+RETRY_AFTER_SECONDS = 60  # as the refusal says
 WRONG_LINKS = Window("wrong links", 900, 30)
 SLUG = re.compile(r"[-a-zA-Z0-9_]{1,50}")
 DONE = {
     "collection-on": "What you send is stored from now on.",
     "collection-off": "Nothing that you send is stored any more.",
-    "training-on": "Models may learn from what you sent.",
-    "training-off": "No model that is trained from now on learns from what you sent.",
+    "training-on": "Models may learn from what is linked to you and what you send later.",
+    "training-off": (
+        "No model that is trained from now on learns from what is linked to you or what you send "
+        "later."
+    ),
     "anonymous-on": "What you sent has no link to you any more, and what you send will have none.",
+    "anonymous-late": (
+        "What you send from now on has no link to you. What you sent before still has: it is in "
+        "use right now. Wait a minute, then press “Cut the link to me”."
+    ),
     "anonymous-off": "What you send from now on is stored with your name in this product.",
     "same": "Nothing was changed.",
     "anonymised": "What you sent has no link to you any more.",
@@ -88,7 +96,10 @@ def _page(*methods: str) -> Callable[[View], Callable[[HttpRequest], HttpRespons
                 if request.method == "GET" and "token" in request.GET:
                     return _arrive(request.GET["token"], limits.address_of(request.META))
                 visit = _visit_of(request)
-                return view(request, visit, Project.objects.get(slug=visit.project))
+                project = Project.objects.get(slug=visit.project)
+                if request.method == "POST" and _is_of_another(request, visit, project):
+                    return _refusal(request, Forbidden(), is_of_another=True)
+                return view(request, visit, project)
             except (Erased, NotFound):
                 return redirect("privacy:page")
             except EmendError as refusal:
@@ -137,6 +148,17 @@ def _visit_of(request: HttpRequest) -> Visit:
     return visit
 
 
+def _is_of_another(request: HttpRequest, visit: Visit, project: Project) -> bool:
+    """Return whether a form was shown to somebody else, whose link was opened before."""
+    if visit.user_id is None:  # who is gone has no form
+        return False
+    return request.POST.get(PERSON_FIELD) != _person_field(project, visit.user_id)
+
+
+def _person_field(project: Project, user_id: str) -> str:
+    return tombstones.digest_of(project, user_id).hex()
+
+
 def _keep(response: HttpResponse, visit: Visit) -> HttpResponse:
     response.set_cookie(
         COOKIE,
@@ -155,14 +177,27 @@ def _go(visit: Visit) -> HttpResponse:
     return _keep(redirect("privacy:page"), visit)
 
 
-def _refusal(request: HttpRequest, refusal: EmendError) -> HttpResponse:
-    context = {"refusal": refusal, "is_closed": isinstance(refusal, Forbidden)}
+def _show(
+    request: HttpRequest, name: str, project: Project, user_id: str, context: dict[str, Any]
+) -> HttpResponse:
+    """Render a page of somebody who has a name here; its forms say whom they are about."""
+    whose = {"project": project, "user_id": user_id, "person": _person_field(project, user_id)}
+    return render(request, f"privacy/{name}.html", whose | context)
+
+
+def _refusal(
+    request: HttpRequest, refusal: EmendError, *, is_of_another: bool = False
+) -> HttpResponse:
+    context: dict[str, Any] = {"is_of_another": is_of_another}
+    context["is_closed"] = isinstance(refusal, Forbidden)
     if isinstance(refusal, Throttled):
         context["minutes"] = math.ceil(refusal.retry_after_seconds / 60)
     response = render(request, "privacy/refusal.html", context, status=refusal.status)
     response.headers["Referrer-Policy"] = "no-referrer"  # the address may have a token
     if isinstance(refusal, Throttled):
         response.headers["Retry-After"] = str(refusal.retry_after_seconds)
+    if isinstance(refusal, Unavailable):
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return response
 
 
@@ -179,8 +214,6 @@ def page(request: HttpRequest, visit: Visit, project: Project) -> HttpResponse:
     counts = subjects.counted(project, user_id)
     told = subjects.told(project, user_id, before=before, most=SHOWN + 1)
     context = {
-        "project": project,
-        "user_id": user_id,
         "subject": subject,
         "counts": subjects.in_words(counts),
         "has_pictures": exporting.PICTURES in counts,
@@ -191,7 +224,7 @@ def page(request: HttpRequest, visit: Visit, project: Project) -> HttpResponse:
         "looks": _looks(project, user_id),
         "done": [DONE[code] for code in visit.done if code in DONE],
     }
-    response = render(request, "privacy/page.html", context)
+    response = _show(request, "page", project, user_id, context)
     visit.done = []
     return _keep(response, visit)
 
@@ -219,18 +252,19 @@ def preferences(request: HttpRequest, visit: Visit, project: Project) -> HttpRes
     changed = {name: name in request.POST for name in now if now[name] != (name in request.POST)}
     if changed.get("anonymous") and "confirmed" not in request.POST:
         context = {
-            "project": project,
             "what": subjects.named(project, user_id),
-            "user_id": user_id,
             "kept": [name for name in now if name in request.POST],
         }
-        return render(request, "privacy/anonymise.html", context)
+        return _show(request, "anonymise", project, user_id, context)
+    done = {name: "on" if is_on else "off" for name, is_on in changed.items()}
     if changed:
         access_log.note(project, user_id, Action.CONSENT, PERSON)
         proof = Proof(text_version=TEXT_VERSION, language="en", method=Method.PAGE)
-        subjects.prefer(project, user_id, Preferences(**changed), proof)
-    visit.done = [f"{name}-{'on' if is_on else 'off'}" for name, is_on in changed.items()]
-    visit.done = visit.done or ["same"]
+        try:
+            subjects.prefer(project, user_id, Preferences(**changed), proof)
+        except Unavailable:  # all but the unlinking is done
+            done["anonymous"] = "late"
+    visit.done = [f"{name}-{how}" for name, how in done.items()] or ["same"]
     return _go(visit)
 
 
@@ -247,11 +281,11 @@ def anonymise(request: HttpRequest, visit: Visit, project: Project) -> HttpRespo
     user_id = _person(visit)
     subjects.find(project, user_id)
     if request.method != "POST":
-        context = {"project": project, "what": subjects.named(project, user_id), "user_id": user_id}
-        return render(request, "privacy/anonymise.html", context)
-    with transaction.atomic():
-        access_log.note(project, user_id, Action.ANONYMIZE, PERSON)
-        subjects.anonymise(project, user_id)
+        context = {"what": subjects.named(project, user_id)}
+        return _show(request, "anonymise", project, user_id, context)
+    # In one transaction with the unlinking its number would lead to what was theirs.
+    access_log.note(project, user_id, Action.ANONYMIZE, PERSON)
+    subjects.anonymise(project, user_id)
     visit.done = ["anonymised"]
     return _go(visit)
 
@@ -265,13 +299,12 @@ def erase(request: HttpRequest, visit: Visit, project: Project) -> HttpResponse:
     if request.method != "POST":
         counts = subjects.counted(project, user_id)
         context = {
-            "project": project,
             "what": subjects.named(project, user_id),
             "counts": subjects.in_words(counts),
             "has_pictures": exporting.PICTURES in counts,
             "days": days_kept(project)[Kept.TOMBSTONE],
         }
-        return render(request, "privacy/erase.html", context)
+        return _show(request, "erase", project, user_id, context)
     access_log.note(project, user_id, Action.ERASURE, PERSON)
     asked = erasure.request(project=project, user_id=user_id, by=PERSON)
     return _go(Visit(project.slug, None, _ends_at(), erasure=asked.uuid))

@@ -29,8 +29,8 @@ class IdentitySecretQuerySet(models.QuerySet[Any]):
 
 class ErasureQuerySet(models.QuerySet[Any]):
     def living(self) -> "ErasureQuerySet":
-        """Return the erasures whose person is still refused."""
-        return self.filter(tombstone_until__gt=Now())
+        """Return the erasures whose person is still refused: until it is done, too."""
+        return self.filter(Q(tombstone_until__gt=Now()) | ~Q(status="done"))
 
 
 class DataSubjectQuerySet(models.QuerySet[Any]):

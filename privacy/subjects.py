@@ -2,20 +2,24 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
+from psycopg.errors import DeadlockDetected, LockNotAvailable
 
-from config.errors import NotFound
+from config.errors import NotFound, Unavailable
 from privacy import consent, holders, tombstones
 from privacy.consent import Proof
 from privacy.holders import Counts, Told
 from privacy.models import AccessRecord, Consent, ConsentDefault, DataSubject, Project, Purpose
 
 SETTLE_SECONDS = 3.0
+LOCK_SECONDS = 8  # somebody waits for the answer
 # How many of each section of the export: one, several.
 SECTIONS = {
     "feedback": ("correction or rating", "corrections and ratings"),
@@ -60,7 +64,7 @@ def prefer(
     """Record what a person prefers, all of it or nothing; a new person becomes a subject.
 
     Who wants to be anonymous is so from now on, and what is held of them is unlinked. Raises
-    Erased.
+    Erased, and Unavailable as `anonymise` does; then all but the unlinking is done.
     """
     with transaction.atomic():
         tombstones.refuse(project, [user_id])
@@ -96,13 +100,46 @@ def _let_captures_end() -> None:
     tombstones.wait_for_writers(tombstones.newest_transaction(), most_seconds=SETTLE_SECONDS)
 
 
-@transaction.atomic
 def anonymise(project: Project, user_id: str) -> DataSubject:
     """Destroy the link between a person and what they sent; it cannot be made again.
 
-    What refuses training goes on to refuse it without a name. Raises NotFound.
+    What refuses training goes on to refuse it without a name. Call outside of transactions. Raises
+    NotFound, and Unavailable while builds hold what it needs; then the link is as it was.
     """
     find(project, user_id)
+    with _impatient():
+        # Before the rest, and not with it: a build that has the datasets waits for the consents.
+        consent.stand_in(project)
+    with _impatient():
+        subject = _unlink(project, user_id)
+    # The row is written once more, for the number of the transaction that unlinked leads from the
+    # person to what was theirs. So do moments: the first act came when the person became known.
+    subject.created_at = _day_of(subject.created_at)
+    people = DataSubject.objects.filter(pk=subject.pk)
+    people.update(created_at=subject.created_at, anonymized_at=subject.anonymized_at)
+    return subject
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    """Begin a transaction that waits for no lock for long; raise Unavailable instead."""
+    try:
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
+            yield
+    except OperationalError as error:
+        if isinstance(error.__cause__, LockNotAvailable | DeadlockDetected):
+            detail = "What this person sent is in use right now. Try again in a minute."
+            raise Unavailable(detail) from error
+        raise
+
+
+def _day_of(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _unlink(project: Project, user_id: str) -> DataSubject:
     people = DataSubject.objects.select_for_update()
     subject: DataSubject = people.get(project=project, user_id=user_id)
     with connection.cursor() as cursor:
@@ -111,7 +148,7 @@ def anonymise(project: Project, user_id: str) -> DataSubject:
     to = consent.unlinked(project, user_id)
     for holdings in holders.registered():
         holdings.unlink(project, user_id, to)
-    subject.anonymized_at = timezone.now()
+    subject.anonymized_at = _day_of(timezone.now())
     subject.save(update_fields=["anonymized_at"])
     return subject
 

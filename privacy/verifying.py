@@ -1,9 +1,12 @@
 """Does anything of an erased person stand anywhere? Asked of the living system, not of a record."""
 
 import gzip
+import json
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +18,18 @@ from django.db import connection
 from django.db.models import Exists, OuterRef
 
 from config import storage
-from privacy import erasure, holders
+from config.errors import FileDamaged, FileMissing
+from privacy import erasure, holders, tombstones
 from privacy.errors import ReceiptInvalid
 from privacy.holders import Counts
-from privacy.models import Project
+from privacy.models import DataSubject, Project
 from privacy.receipts import Document
 
 NOT_SEARCHED = {"postgres", "secrets", "storage"}  # the database and storage are asked themselves
 DELETED = "deleted"  # begins what a holder says that goes whole
+DAMAGED = "damaged:"  # in the place of a file that cannot be searched
+# As Python folds case, whatever the database's own locale is: ß is ss.
+_FOLDED = 'casefold(({}) COLLATE "pg_unicode_fast")'
 _READ = {
     "string": lambda client, key: [client.get(key)],
     "list": lambda client, key: client.lrange(key, 0, -1),
@@ -35,13 +42,34 @@ _READ = {
 def left(receipt: Document) -> Counts:
     """Count by holder what stands of the person whose erasure the receipt proves.
 
+    What is lawfully there does not count. Raises ReceiptInvalid where the receipt names no project
+    that is here.
+    """
+    project, digest = _whose(receipt)
+    counts = {} if came_anew(receipt) else erasure.remains(project, digest)
+    counts |= ownerless() | _files_back(receipt["files"])
+    for holdings in holders.registered():
+        counts |= {label: n for label, n in holdings.contradictions(project).items() if n}
+    return counts
+
+
+def came_anew(receipt: Document) -> bool:
+    """Return whether the person came after the tombstone's end, and was not restored.
+
     Raises ReceiptInvalid where the receipt names no project that is here.
     """
+    project, digest = _whose(receipt)
+    ended_at = datetime.fromisoformat(receipt["tombstone_until"])
+    later = DataSubject.objects.filter(project=project, created_at__gt=ended_at)
+    people = later.values_list("user_id", flat=True).iterator()
+    return any(tombstones.digest_of(project, user_id) == digest for user_id in people)
+
+
+def _whose(receipt: Document) -> tuple[Project, bytes]:
     project = Project.objects.filter(slug=receipt["project"]).first()
     if project is None:
         raise ReceiptInvalid(f"There is no project {receipt['project']}.")
-    digest = bytes.fromhex(receipt["subject"].removeprefix("hmac-sha256:"))
-    return erasure.remains(project, digest) | ownerless() | _files_back(receipt["files"])
+    return project, bytes.fromhex(receipt["subject"].removeprefix("hmac-sha256:"))
 
 
 def ownerless() -> Counts:
@@ -68,49 +96,76 @@ def _files_back(marks: dict[str, list[str]]) -> Counts:
 
 
 def search(text: str) -> Counts:
-    """Count by place where a text stands, in any case of its letters."""
-    wanted = {text.casefold(), msgspec.json.encode(text).decode()[1:-1].casefold()}
+    """Count by place where a text stands, in any case of its letters.
+
+    A place that is named with DAMAGED is a file that may hold it, too. Raises Unavailable where
+    the storage is away.
+    """
+    forms = _written(text)
     found: Counter[str] = Counter()
     for place, content in _contents():
-        lower = content.decode(errors="replace").casefold()
-        found[place] += any(form in lower for form in wanted)
-    return {place: n for place, n in sorted((_in_tables(wanted) | found).items()) if n}
+        found[place] += content is None or _holds(content, forms)
+    return {place: n for place, n in sorted((_in_tables(forms) | found).items()) if n}
 
 
-def _in_tables(wanted: Iterable[str]) -> Counter[str]:
+def _written(text: str) -> list[str]:
+    """Return the text as it stands by itself and in JSON, with its letters escaped and without."""
+    spelt = (text, text.lower(), text.upper(), text.casefold())
+    escaped = (json.dumps(form)[1:-1] for form in spelt)
+    return sorted({text, msgspec.json.encode(text).decode()[1:-1], *escaped})
+
+
+def _holds(content: bytes, forms: list[str]) -> bool:
+    folded = content.decode(errors="replace").casefold()
+    return any(form.casefold() in folded for form in forms)
+
+
+def _in_tables(forms: list[str]) -> Counter[str]:
     """Ask of every column of every table, and of the planner's samples."""
     counts: Counter[str] = Counter()
-    forms = list(wanted)
     with connection.cursor() as cursor:
         for table in connection.introspection.table_names(cursor):
             columns = connection.introspection.get_table_description(cursor, table)
             quoted = [f't."{column.name}"::text' for column in columns]
-            said = f"lower(concat_ws(chr(10), {', '.join(quoted)}))"
+            said = f"concat_ws(chr(10), {', '.join(quoted)})"
             counts[table] = _rows(cursor, f'"{table}" AS t', said, forms)
-        samples = "lower(concat_ws(chr(10), s.most_common_vals::text, s.histogram_bounds::text,"
-        samples += " s.most_common_elems::text, s.range_bounds_histogram::text))"
+        samples = "concat_ws(chr(10), s.most_common_vals::text, s.histogram_bounds::text,"
+        samples += " s.most_common_elems::text, s.range_bounds_histogram::text)"
         counts["pg_stats"] = _rows(cursor, "pg_stats AS s", samples, forms)
     return counts
 
 
 def _rows(cursor: Any, source: str, said: str, forms: list[str]) -> int:
     cursor.execute(
-        f"SELECT count(*) FROM {source}, LATERAL (SELECT {said} AS said OFFSET 0) AS r"  # noqa: S608
-        " WHERE EXISTS (SELECT FROM unnest(%s::text[]) AS form"
-        " WHERE position(form IN r.said) > 0)",
+        f"SELECT count(*) FROM {source},"  # noqa: S608
+        f" LATERAL (SELECT {_FOLDED.format(said)} AS said OFFSET 0) AS r"
+        f" WHERE EXISTS (SELECT FROM unnest(ARRAY(SELECT {_FOLDED.format('form')}"
+        " FROM unnest(%s::text[]) AS form)) AS wanted WHERE position(wanted IN r.said) > 0)",
         [forms],
     )
     return int(cursor.fetchone()[0])
 
 
-def _contents() -> Iterator[tuple[str, bytes]]:
+def _contents() -> Iterator[tuple[str, bytes | None]]:
+    """Yield places with what they hold; None where nobody can tell."""
+    yield from _in_storage()
+    for path in _files(Path(settings.DATA_DIR)):
+        with suppress(FileNotFoundError):  # logs and other passing files go while this looks
+            yield f"files/{path.relative_to(settings.DATA_DIR).parts[0]}", path.read_bytes()
+    yield from _in_redis()
+
+
+def _in_storage() -> Iterator[tuple[str, bytes | None]]:
     for folder in sorted(storage.folders()):
         for name, _ in storage.digests(folder):
-            if len(name) == storage.DIGEST_LENGTH:
+            if len(name) != storage.DIGEST_LENGTH:
+                continue
+            try:
                 yield f"storage/{folder}", _unpacked(storage.get(name, folder))
-    for path in _files(Path(settings.DATA_DIR)):
-        yield f"files/{path.relative_to(settings.DATA_DIR).parts[0]}", path.read_bytes()
-    yield from _in_redis()
+            except FileMissing:
+                pass  # it was removed meanwhile
+            except FileDamaged:
+                yield f"storage/{folder} {DAMAGED} {name}", None
 
 
 def _unpacked(data: bytes) -> bytes:

@@ -103,9 +103,10 @@ class AnonymizeView(APIView):
     @documented(answer="The person, of whom nothing is held any more by name.")
     def post(self, request: KeyRequest, user_id: UserId) -> Response:
         project = _require_vouched(request, user_id)
-        with transaction.atomic():
-            subject = subjects.anonymise(project, user_id)
-            access_log.note(project, user_id, Action.ANONYMIZE, _by(request))
+        subjects.find(project, user_id)
+        # In one transaction with the unlinking its number would lead to what was theirs.
+        access_log.note(project, user_id, Action.ANONYMIZE, _by(request))
+        subject = subjects.anonymise(project, user_id)
         return Response(subject_document(subject))
 
 

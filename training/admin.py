@@ -226,7 +226,7 @@ class ModelVersionAdmin(ReadOnlyAdmin):
         models: QuerySet[Any] = super().get_queryset(request)
         return models.prefetch_related("aliases", "erasures__replacement__task")
 
-    @admin.display(description="Learned from an erased person")
+    @admin.display(description="Erased from")
     def erased(self, model: ModelVersion) -> str:
         rows = ((erasure_page(row), told(row)) for row in model.erasures.all())
         return format_html_join("", "<div>{}: {}</div>", rows) or "no"
@@ -267,7 +267,7 @@ def told(row: ModelErasure) -> str:
 
 def erasure_page(row: ModelErasure) -> str:
     url = reverse("admin:training_modelerasure_change", args=[row.pk])
-    return format_html('<a href="{}">erasure {}</a>', url, row.erasure)
+    return format_html('<a href="{}" title="{}">{:.8}</a>', url, row.erasure, str(row.erasure))
 
 
 class DecisionForm(forms.ModelForm):

@@ -1,14 +1,16 @@
 """What each promoted model learned from, compressed, for longer than the tables keep it.
 
-Files may hold what expired from the tables since. So each part notes by keyed hashes whose
-content is in it: an erasure finds it, has it removed, and it is written again without that person.
+Files may hold what expired from the tables since. So each row notes by keyed hashes whose content
+it is, and each part has them all: an erasure finds it, and writes it again without that person.
 """
 
 import gzip
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from itertools import islice
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import msgspec
 from django.db import connection, transaction
@@ -16,17 +18,19 @@ from django.db.models import DurationField, ExpressionWrapper, F, OuterRef, Quer
 from django.db.models.functions import Coalesce, Now
 
 from config import storage
-from config.errors import FileMissing
+from config.errors import FileDamaged, FileMissing
 from feedback.models import Example
 from privacy import tombstones
 from privacy.models import DAYS_KEPT, Kept, Project, RetentionRule
 from training import datasets
 from training.datasets import Row, shards
 from training.formats import jsonl
-from training.models import CHAMPION, Archive, DatasetVersion, ModelAlias, ModelVersion
+from training.models import CHAMPION, Archive, DatasetVersion, Membership, ModelAlias, ModelVersion
 
 logger = logging.getLogger(__name__)
 FOLDER = "archives"
+SUBJECTS = "subjects"
+Line = dict[str, Any]  # a row by the names of its fields, with its `subjects`
 PART_ROWS = 20_000  # that are held in memory
 
 
@@ -72,16 +76,11 @@ def write(model_version: ModelVersion, version: DatasetVersion) -> None:
         return
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = 0")  # a million rows are sorted for a while
-    made = [
-        Archive(
-            dataset_version=version,
-            model_version=model_version,
-            part=part,
-            sha256=storage.put(_packed(part_rows), FOLDER),
-            subjects=_subjects(version.dataset.project, part_rows),
-        )
-        for part, part_rows in enumerate(_parts(version))
-    ]
+    made = []
+    for part, part_rows in enumerate(_parts(version)):
+        archive = Archive(dataset_version=version, model_version=model_version, part=part)
+        _fill(archive, _lines(version, part_rows))
+        made.append(archive)
     Archive.objects.bulk_create(made)
     logger.info("archive.written name=%s version=%d", version.name, version.version)
 
@@ -94,18 +93,27 @@ def _parts(version: DatasetVersion) -> Iterator[list[Row]]:
         yield part
 
 
-def _packed(rows: Iterable[Row]) -> bytes:
-    """Return rows as compressed JSON Lines, the same bytes for the same rows."""
-    told = (dict(zip(Row.__struct_fields__, msgspec.to_builtins(row), strict=True)) for row in rows)
-    return gzip.compress(b"".join(jsonl.lines(told)), mtime=0)
+def _fill(archive: Archive, lines: list[Line]) -> None:
+    """Store lines as compressed JSON Lines, the same bytes for the same; note whose they are."""
+    data = gzip.compress(b"".join(jsonl.lines(lines)), mtime=0)
+    archive.sha256 = storage.put(data, FOLDER)
+    archive.subjects = sorted({subject for line in lines for subject in line[SUBJECTS]})
 
 
-def _subjects(project: Project, rows: Iterable[Row]) -> list[int]:
-    """Return keyed hashes of who wrote rows or was shown what is in them."""
+def _lines(version: DatasetVersion, rows: list[Row]) -> list[Line]:
+    """Return rows by the names of their fields, with who wrote each or was shown what is in it."""
     examples = Example.objects.filter(pk__in=[row.example_id for row in rows])
     columns = ("feedback__user_id", "feedback__inference__user_id", "inference__user_id")
-    people = {user_id for said in examples.values_list(*columns) for user_id in said}
-    return sorted(_hash_of(project, user_id) for user_id in people if user_id is not None)
+    people = {pk: set(said) - {None} for pk, *said in examples.values_list("pk", *columns)}
+    hashes = {
+        user_id: _hash_of(version.dataset.project, user_id)
+        for user_id in set().union(*people.values())
+    }
+    return [
+        dict(zip(Row.__struct_fields__, msgspec.to_builtins(row), strict=True))
+        | {SUBJECTS: sorted(hashes[user_id] for user_id in people.get(row.example_id, ()))}
+        for row in rows
+    ]
 
 
 def _hash_of(project: Project, user_id: str) -> int:
@@ -118,12 +126,18 @@ def rows(model_version: ModelVersion) -> Iterator[Row]:
 
     Raises FileDamaged where there is none or one was changed.
     """
-    parts = list(model_version.archives.order_by("part").values_list("sha256", flat=True))
+    parts = list(model_version.archives.order_by("part"))
     if not parts:
         raise FileMissing(f"{model_version} is not archived.")
-    for digest in parts:
-        lines = gzip.decompress(storage.get(digest, FOLDER)).splitlines()
-        yield from (Row(**msgspec.json.decode(line)) for line in lines)
+    for part in parts:
+        yield from (
+            Row(**{name: line[name] for name in Row.__struct_fields__}) for line in _read(part)
+        )
+
+
+def _read(archive: Archive) -> Iterator[Line]:
+    lines = gzip.decompress(storage.get(archive.sha256, FOLDER)).splitlines()
+    return (msgspec.json.decode(line) for line in lines)
 
 
 def holding(project: Project, user_id: str) -> QuerySet[Archive]:
@@ -134,6 +148,58 @@ def holding(project: Project, user_id: str) -> QuerySet[Archive]:
     return Archive.objects.filter(model_version__in=found.values("model_version"))
 
 
+class Leaving(NamedTuple):
+    """Who leaves archives: which examples are gone, and which stay without that name."""
+
+    project: Project
+    user_id: str
+    gone: set[int]
+    stay: set[int]
+
+
+def leave_out(archives: QuerySet[Archive], leaving: Leaving) -> list[str]:
+    """Write parts again without a person, from themselves: others' rows may have expired since.
+
+    Where that cannot be, the model's archive goes, and is written anew from the tables. Returns
+    the files that nothing names any more. Raises Unavailable.
+    """
+    digests = set(archives.values_list("sha256", flat=True))
+    for model_version in ModelVersion.objects.filter(archives__in=archives).distinct():
+        parts = model_version.archives.select_related("dataset_version__dataset__project")
+        try:
+            for part in parts.order_by("part"):
+                _leave_out(part, leaving)
+        except (FileDamaged, KeyError):  # a file that does not say whose each row is
+            model_version.archives.all().delete()
+    return _unnamed(digests)
+
+
+def _leave_out(part: Archive, leaving: Leaving) -> None:
+    mine, version = _hash_of(leaving.project, leaving.user_id), part.dataset_version
+    kept, left = [], set()
+    for line in _read(part):
+        is_mine, example = mine in line[SUBJECTS], line["example_id"]
+        if example in leaving.gone or (is_mine and example not in leaving.stay):
+            left.add(line["row_hash"])
+        else:
+            kept.append(line)
+    if left or mine in part.subjects:
+        kept += _lines(version, _twins(version, left))
+        for line in kept:
+            line[SUBJECTS] = [subject for subject in line[SUBJECTS] if subject != mine]
+        _fill(part, sorted(kept, key=itemgetter("row_hash")))
+        part.save(update_fields=["sha256", "subjects"])
+
+
+def _twins(version: DatasetVersion, hashes: set[str]) -> list[Row]:
+    """Return who speaks for these rows now that another does not."""
+    digests = [bytes.fromhex(digest) for digest in hashes]
+    if not Membership.objects.of_version(version).filter(row_hash__in=digests).exists():
+        return []
+    rows = datasets.rows(version, source=shards.of_record)
+    return [row for row in rows if row.row_hash in hashes]
+
+
 def remove(archives: QuerySet[Archive]) -> list[str]:
     """Delete archives' rows; return the files that nothing names any more.
 
@@ -141,5 +207,9 @@ def remove(archives: QuerySet[Archive]) -> list[str]:
     """
     digests = set(archives.values_list("sha256", flat=True))
     archives.delete()
+    return _unnamed(digests)
+
+
+def _unnamed(digests: set[str]) -> list[str]:
     named = Archive.objects.filter(sha256__in=digests).values_list("sha256", flat=True)
     return sorted(digests.difference(named))

@@ -4,6 +4,8 @@ Versions keep telling what they are without it (`current_hash`). Models are not 
 they keep what they learned while it was permitted. Only erasures undo that.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -15,14 +17,16 @@ from feedback.models import Example, Feedback, Inference, Status
 from privacy.models import Kept, Project
 from privacy.retention import Border, Rows, Rule
 from training import archives, erasing
-from training.models import Archive, Dataset, DatasetVersion, Membership
+from training.datasets import GUARDING
+from training.models import Archive, Dataset, DatasetVersion, LeftOut, Membership
 
 
 def _is_used(border: Border) -> Q:
-    """Return the condition that an example is in use, or was after that time.
+    """Return the condition that an example is in use, was after that time, or waits to be.
 
-    A version takes it still; or the one that did not take it any more is younger; or a moderator
-    pinned it, so that each new model is asked it.
+    A version takes it still; or the one that did not take it any more is younger; or the newest
+    left it out and it guards all the same; or a moderator pinned it, so that each new model is
+    asked it; or its task has no version yet.
     """
     left_later = DatasetVersion.objects.filter(
         dataset=OuterRef("dataset"), version=OuterRef("until_version"), as_of__gte=border.before
@@ -30,7 +34,12 @@ def _is_used(border: Border) -> Q:
     taken = Membership.objects.filter(
         Q(until_version=None) | Exists(left_later), example=OuterRef("pk")
     )
-    return Q(Exists(taken)) | Q(is_pinned=True, superseded_at=None)
+    guarding = LeftOut.objects.filter(
+        until_version=None, reason__in=GUARDING, example=OuterRef("pk")
+    )
+    built = DatasetVersion.objects.filter(dataset__task=OuterRef("task"), status="ready")
+    current = Q(is_pinned=True) | Q(Exists(guarding)) | ~Q(Exists(built))
+    return Q(Exists(taken)) | current & Q(superseded_at=None)
 
 
 def _used(border: Border, **of: Any) -> Exists:
@@ -97,8 +106,10 @@ def _forget(border: Border, examples: Rows) -> None:
         erasing.expire(keys, cause_of(border.project))
 
 
-def _remove_feedback(border: Border, rows: Rows) -> None:
-    numbers = list(rows.values_list("pk", flat=True))
+def _remove_feedback(are_over: Callable[[Border], Rows], border: Border, rows: Rows) -> None:
+    # Who processes or reviews feedback locks it before its examples: so does this.
+    locked = list(rows.order_by("pk").select_for_update().values_list("pk", flat=True))
+    numbers = list(are_over(border).filter(pk__in=locked).values_list("pk", flat=True))
     _forget(border, Example.objects.filter(feedback__in=numbers))
     expiry.delete_feedback(numbers)
 
@@ -117,7 +128,7 @@ def _remove_archives(_border: Border, rows: Rows) -> None:
 RULES = (
     Rule(Kept.CONTENT, _answers, _remove_answers, _hold_builds),
     Rule(Kept.CONTENT, _imported, _forget, _hold_builds),
-    Rule(Kept.CONTENT, _feedback, _remove_feedback, _hold_builds),
-    Rule(Kept.REJECTED, _rejected, _remove_feedback, _hold_builds),
+    Rule(Kept.CONTENT, _feedback, partial(_remove_feedback, _feedback), _hold_builds),
+    Rule(Kept.REJECTED, _rejected, partial(_remove_feedback, _rejected), _hold_builds),
     Rule(Kept.ARCHIVES, _archived, _remove_archives),
 )

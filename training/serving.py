@@ -74,6 +74,9 @@ def _state(task: Task) -> _State:
         return state
     champion = champion_of(task)
     if champion is None:
+        with _lock:
+            if _states.pop(task.pk, None) is not None:
+                _classifier.cache_clear()
         raise NoModel
     canary = Rollout.objects.filter(task=task, status="canary").select_related("challenger").first()
     state = _State(champion, canary, time.monotonic())

@@ -33,6 +33,12 @@ def doubts(folder: Path, manifest: Manifest) -> list[str]:
     return said
 
 
+NOT_REPLAYED = (
+    "Start nothing before `manage.py replay_erasures` has ended well: people who were erased"
+    " are here."
+)
+
+
 def restore(folder: Path, manifest: Manifest, say: Say) -> None:
     """Bring back files, database and secrets; the erasures since then must follow.
 
@@ -50,7 +56,8 @@ def restore(folder: Path, manifest: Manifest, say: Say) -> None:
     shutil.rmtree(Path(settings.DATA_DIR) / "near", ignore_errors=True)
     counted = database.rows()
     if wrong := {name for name, _ in counted.items() ^ manifest.rows.items()}:
-        raise BackupError(f"Other rows than the manifest's are in {', '.join(sorted(wrong))}.")
+        named = ", ".join(sorted(wrong))
+        raise BackupError(f"Other rows than the manifest's are in {named}. {NOT_REPLAYED}")
     say("Migrating.")
     call_command("migrate", interactive=False, verbosity=0)
     database.analyse()

@@ -149,6 +149,7 @@ class FeedbackAdmin(ReadOnlyAdmin):
             if form.is_valid() and form.decide(by=by):
                 return self._decided(request, feedback, form.cleaned_data["decision"])
             form.focus_first_error()
+        self.note_look(request, feedback)
         following = item.next_in_queue(feedback, request.GET, by=request.user.get_username())
         context = {
             **self.admin_site.each_context(request),

@@ -75,7 +75,12 @@ def capture_inferences(*, sender: Sender, sent: Sequence[Sent[InferenceBody]]) -
         door = Door(sender, look(sender, "feedback_inference", wanted))
         results = [_enter(door, item, door.draft_inference) for item in sent]
         rows = [result for result in results if isinstance(result, InferenceRow)]
-        stored = store(rows, project=sender.project, known_people=door.known.people)
+        stored = store(
+            rows,
+            project=sender.project,
+            known_people=door.known.people,
+            others=door.known.uploaders,
+        )
 
         def kept(row: InferenceRow) -> Kept:
             slug = door.known.task_by_id(row.task_id).slug
@@ -116,7 +121,9 @@ def capture_feedback(*, sender: Sender, sent: Sequence[Sent[FeedbackBody]]) -> l
             rows,
             project=sender.project,
             known_people=door.known.people,
-            answered={draft.seen.user_id for draft in drafts if draft.seen.user_id is not None},
+            others=door.known.uploaders.union(
+                draft.seen.user_id for draft in drafts if draft.seen.user_id is not None
+            ),
         )
 
         def kept(draft: Draft) -> Kept:
@@ -202,7 +209,10 @@ def _answers(
 
 
 def _until_stored(attempt: Callable[[], Result]) -> Result:
-    """Try again where another request stored the same id or act meanwhile: then it is known."""
+    """Try again where another request stored the same id or act, or somebody leaves, meanwhile.
+
+    The next look knows of it.
+    """
     require_free_disk()
     for _ in range(ATTEMPTS):
         try:

@@ -56,6 +56,7 @@ class Known(msgspec.Struct):
     ids: dict[UUID, str]  # with the fingerprint
     acts: dict[str, str]  # of an Act's key, the hash of the latest
     images: set[str]
+    uploaders: set[str]  # of the images
     inferences: dict[UUID, SeenInference]
     tasks: list[msgspec.Raw]
     people: dict[str, Person]
@@ -80,7 +81,20 @@ def _task(document: bytes) -> Task:
 
 
 _LOOK = """
-WITH seen AS (
+WITH leaving AS MATERIALIZED (
+    SELECT user_id FROM privacy_erasurerequest
+    WHERE project_id = %(project)s::bigint AND status <> 'done'
+), hidden AS MATERIALIZED (
+    SELECT image.id::text AS image FROM leaving CROSS JOIN LATERAL (
+        SELECT id FROM feedback_image AS picture
+        WHERE picture.project_id = %(project)s::bigint AND picture.user_id = leaving.user_id
+        OFFSET 0  -- by index, person by person
+    ) AS image
+), picture AS MATERIALIZED (
+    SELECT id, user_id FROM feedback_image
+    WHERE project_id = %(project)s::bigint AND id = ANY(%(images)s::uuid[])
+        AND NOT EXISTS (SELECT FROM leaving WHERE leaving.user_id = feedback_image.user_id)
+), seen AS (
     SELECT id, number, task_id, input, output, input_hash::text, confidence, probabilities,
         user_id, is_sensitive,
         NOT EXISTS (
@@ -96,7 +110,9 @@ WITH seen AS (
         ) AS is_alone
     FROM feedback_inference AS i
     WHERE project_id = %(project)s::bigint AND id = ANY(%(inferences)s::uuid[])
-        AND input <> 'null'  -- what an erasure has emptied
+        AND input <> 'null'  -- what an erasure has emptied, and below what one will empty
+        AND NOT EXISTS (SELECT FROM leaving WHERE leaving.user_id = i.user_id)
+        AND NOT EXISTS (SELECT FROM hidden WHERE hidden.image = i.output ->> 'image')
 ), task AS (
     SELECT * FROM feedback_task
     WHERE project_id = %(project)s::bigint
@@ -126,9 +142,9 @@ SELECT json_build_object(
             ORDER BY act.number DESC LIMIT 1
         ) AS latest
     ),
-    'images', (
-        SELECT coalesce(json_agg(id), '[]') FROM feedback_image
-        WHERE project_id = %(project)s::bigint AND id = ANY(%(images)s::uuid[])
+    'images', (SELECT coalesce(json_agg(id), '[]') FROM picture),
+    'uploaders', (
+        SELECT coalesce(json_agg(user_id), '[]') FROM picture WHERE user_id IS NOT NULL
     ),
     'inferences', (SELECT coalesce(json_object_agg(id, to_json(seen)), '{{}}') FROM seen),
     'tasks', (SELECT coalesce(json_agg(to_json(task)), '[]') FROM task),
@@ -151,7 +167,7 @@ SELECT json_build_object(
     'erased', (
         SELECT coalesce(json_agg(subject_digest::text), '[]') FROM privacy_erasurerequest
         WHERE project_id = %(project)s::bigint AND subject_digest = ANY(%(digests)s::bytea[])
-            AND tombstone_until > now()
+            AND (tombstone_until > now() OR status <> 'done')
     )
 )::text
 """

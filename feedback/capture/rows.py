@@ -150,12 +150,12 @@ def store(
     *,
     project: Project,
     known_people: Container[str],
-    answered: Collection[str] = (),
+    others: Collection[str] = (),
 ) -> dict[UUID, Stored]:
     """Store rows and the people in them who are new; return what the database gave them, by id.
 
     With feedback, the inferences are those made on the way to it, and are not in the answer.
-    `answered` are the people of whose answers a copy is stored. Raises IntegrityError, and stores
+    `others` are people whose answers or pictures are in them. Raises IntegrityError, and stores
     nothing, if an id or an act is stored already, or a person in them does not let it be stored.
     """
     rows = feedback or inferences
@@ -166,7 +166,7 @@ def store(
     parameters: dict[str, object] = {
         "project": project.pk,
         "named": array(named),
-        "digests": array(bytea(digest_of(project, who)) for who in named.union(answered)),
+        "digests": array(bytea(digest_of(project, who)) for who in named.union(others)),
         "people": _json([{"project_id": project.pk, "user_id": user_id} for user_id in new]),
     }
     if inferences:

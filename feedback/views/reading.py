@@ -14,6 +14,7 @@ from config.schema import documented
 from feedback import review
 from feedback.models import Feedback
 from feedback.serializers import Identifier, ReviewBody, Slug, Time, in_utc, whole_document
+from privacy import access_log
 from privacy.access import AnyScope, KeyRequest, admit
 from privacy.models import Scope
 
@@ -37,7 +38,10 @@ class Filters(PageQuery, kw_only=True):
 
 
 def filtered(request: KeyRequest) -> QuerySet[Feedback]:
-    """Return the project's feedback by the query's explicit filters, with what a page shows."""
+    """Return the project's feedback by the query's explicit filters, with what a page shows.
+
+    Whose acts are asked for by name is noted.
+    """
     filters = read(request.query_params.dict(), Filters)
     rows = _with_all(Feedback.objects.filter(project=request.auth.project))
     if filters.task is not UNSET:
@@ -50,6 +54,8 @@ def filtered(request: KeyRequest) -> QuerySet[Feedback]:
         rows = rows.filter(inference__target_type=type_, inference__target_id=id_)
     if filters.since is not UNSET:
         rows = rows.filter(created_at__gte=in_utc(filters.since))
+    if filters.user_id is not UNSET and rows.exists():
+        access_log.note_look(request.auth.project, filters.user_id, access_log.key(request.auth))
     return rows
 
 
@@ -67,6 +73,7 @@ class FeedbackView(APIView):
         admit(request)
         row = feedback_of(request, feedback_id)
         if request.auth.scope == Scope.MANAGE:
+            access_log.note_look(row.project, row.user_id, access_log.key(request.auth))
             return Response(whole_document(row))
         if row.api_key_id != request.auth.pk:
             raise NotFound

@@ -13,6 +13,8 @@ from django.utils.html import format_html
 from django.utils.text import capfirst
 from django.utils.timesince import timesince
 
+from privacy.admin.looks import NotedLooks
+
 admin.site.site_header = admin.site.site_title = "Emend"
 admin.site.index_title = "Overview"
 admin.site.site_url = None
@@ -61,7 +63,7 @@ class ReadOnly:
         return False
 
 
-class ReadOnlyAdmin(ReadOnly, admin.ModelAdmin):
+class ReadOnlyAdmin(ReadOnly, NotedLooks, admin.ModelAdmin):
     """A list of such rows."""
 
     show_facets = admin.ShowFacets.NEVER

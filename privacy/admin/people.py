@@ -12,18 +12,15 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html_join
 
-from config.errors import EmendError, NotFound
+from config.errors import EmendError, NotFound, Unavailable
 from privacy import access_log, erasure, exporting, subjects
 from privacy.access_log import Action
+from privacy.admin.looks import staff_of
 from privacy.admin.parts import ReadOnly, ReadOnlyAdmin, age
 from privacy.models import AccessRecord, Consent, DataSubject, Project
 from privacy.tombstones import WITHHELD, digest_of
 
 LOOKS = 20
-
-
-def staff_of(request: HttpRequest) -> str:
-    return access_log.staff(request.user.get_username())
 
 
 def words_of(record: AccessRecord) -> str:
@@ -99,6 +96,7 @@ DEEDS = {
 
 @admin.register(DataSubject)
 class DataSubjectAdmin(ReadOnlyAdmin):
+    is_look_noted = False  # as one at acts
     change_form_template = "admin/privacy/datasubject/change_form.html"
     list_display = ["user_id", "project", "said", "created"]
     list_filter = ["project"]
@@ -159,7 +157,8 @@ class DataSubjectAdmin(ReadOnlyAdmin):
         except NotFound:
             messages.error(request, "This person is being erased already.")
         except EmendError as refusal:
-            messages.error(request, f"{refusal.title}. Nothing was done.")
+            later = " Try again in a minute." if isinstance(refusal, Unavailable) else ""
+            messages.error(request, f"{refusal.title}. Nothing was done.{later}")
         return HttpResponseRedirect(reverse("admin:privacy_datasubject_change", args=[subject.pk]))
 
     @admin.display(description="Consent")

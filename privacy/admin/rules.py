@@ -22,7 +22,8 @@ class ErasureRequestAdmin(ReadOnlyAdmin):
     """What is asked for, how far it is, and the proof; whose data it was is not told."""
 
     change_form_template = "admin/privacy/erasurerequest/change_form.html"
-    list_display = ["uuid", "project", "stands", "progress", "requested_by", "created", "ended"]
+    is_look_noted = False
+    list_display = ["named", "project", "stands", "progress", "requested_by", "created", "ended"]
     list_filter = ["status", "project"]
     list_select_related = ["project"]
     search_fields = ["uuid__startswith"]
@@ -76,6 +77,10 @@ class ErasureRequestAdmin(ReadOnlyAdmin):
         erasure.retry(row)
         messages.success(request, "A worker does its steps once more.")
         return HttpResponseRedirect(reverse("admin:privacy_erasurerequest_change", args=[pk]))
+
+    @admin.display(description="Erasure")
+    def named(self, row: ErasureRequest) -> str:
+        return format_html('<span title="{}">{:.8}</span>', row.uuid, str(row.uuid))
 
     @admin.display(description="Status", ordering="status")
     def stands(self, row: ErasureRequest) -> str:

@@ -13,7 +13,7 @@ REFUSE = """
         PERFORM pg_current_xact_id();
         IF EXISTS (
             SELECT FROM privacy_erasurerequest AS e WHERE e.project_id = project
-                AND e.subject_digest = ANY(digests) AND e.tombstone_until > now()
+                AND e.subject_digest = ANY(digests) AND (e.tombstone_until > now() OR e.status <> 'done')
         ) OR EXISTS (
             SELECT FROM privacy_datasubject AS s
             LEFT JOIN privacy_consent AS c ON c.subject_id = s.id AND c.purpose = 'collection'

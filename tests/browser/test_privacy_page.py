@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from privacy import erasure, receipts
-from privacy.models import Consent, DataSubject
+from privacy.models import Consent, DataSubject, ErasureRequest
 from tests.browser.conftest import TELL_VIOLATIONS
 from tests.privacy.tokens import Signer
 from tests.product import Product, process
@@ -93,6 +93,19 @@ def test_the_link_is_cut_after_a_question(page, shop):
     page.get_by_role("button", name="Cut the link to user u-17").click()
     expect(page.get_by_role("status")).to_contain_text("no link to you any more")
     expect(page.get_by_text("4 corrections and ratings")).to_have_count(0)
+
+
+def test_a_button_is_about_the_person_it_names(page, shop, complaints):
+    """Though in another tab somebody else's link was opened since."""
+    arrive(page, shop)
+    page.goto("/privacy/erase/")
+    other = page.context.new_page()
+    arrive(other, shop, "u-18")
+    page.get_by_role("button", name="Erase user u-17").click()
+    expect(page.get_by_role("heading", name="This page is about somebody else")).to_be_visible()
+    assert DataSubject.objects.filter(user_id="u-17").exists()
+    assert not ErasureRequest.objects.exists()
+    complaints.clear()  # the browser says that it was a 403
 
 
 def test_an_old_link_says_what_to_do(page, shop, complaints):

@@ -5,7 +5,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.contrib.admin.models import LogEntry
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from config import storage
@@ -207,7 +208,7 @@ def test_steps_that_are_done_are_not_done_again(shop, monkeypatch):
 
     def second(_request):
         if broken["is"]:
-            raise RuntimeError("killed")
+            raise OperationalError("the database is away")
         return {"b": 2}
 
     steps = [
@@ -217,7 +218,7 @@ def test_steps_that_are_done_are_not_done_again(shop, monkeypatch):
     monkeypatch.setattr(holders, "steps", lambda: steps)
     monkeypatch.setattr(holders, "people", lambda _project: [])
     asked = ask(shop)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(OperationalError):
         erasure.erase_next()
     asked.refresh_from_db()
     assert erasure.progress(asked) == (0.4, "Two")
@@ -343,3 +344,69 @@ def test_who_came_back_after_the_tombstone_stays(shop):
     shop.correct("ann")
     assert "Replayed 0 erasures." in succeed("replay_erasures")
     assert DataSubject.objects.filter(user_id="ann").exists()
+
+
+def test_a_defect_fails_one_erasure_and_holds_up_nobody(shop, monkeypatch):
+    first, second = ask(shop), ask(shop, "bob")
+
+    def stumble(_request):
+        raise ValueError("something that ann said")
+
+    monkeypatch.setattr(holders, "steps", lambda: [Step("one", "One", stumble)])
+    with pytest.raises(ValueError, match="ann said"):
+        erasure.erase_next()
+    first.refresh_from_db()
+    assert (first.status, first.error) == ("failed", "api.internal: ValueError")
+    assert list(erasure.executable()) == [second]
+
+
+def test_a_failed_erasure_refuses_beyond_the_tombstones_time(shop):
+    ask(shop)
+    ErasureRequest.objects.update(status="failed", tombstone_until=timezone.now())
+    shop.refused(
+        "POST",
+        "feedback/",
+        {"task": "mood", "input": "a b", "output": "pos", "signal": "up", "user_id": "ann"},
+        status=403,
+        code="privacy.erased",
+    )
+
+
+def test_who_is_back_is_erased_again_when_asked(shop):
+    done = erased(shop)
+    DataSubject.objects.create(project=shop.project, user_id="ann")
+    assert ask(shop) == done
+    erasure.erase_next()
+    assert not DataSubject.objects.filter(user_id="ann").exists()
+
+
+def test_a_replay_lets_an_erasure_under_way_go_on(shop):
+    asked = ask(shop)
+    ErasureRequest.objects.update(steps={"one": {"a": 1}}, files={"images": ["x"]})
+    erasure.replay()
+    asked.refresh_from_db()
+    assert (asked.steps, asked.files) == ({"one": {"a": 1}}, {"images": ["x"]})
+
+
+def test_entries_of_another_key_keep_no_others_from_being_replayed(shop, settings):
+    erased(shop)
+    settings.ERASURE_KEY = "another"
+    erased(shop, "bob")
+    ErasureRequest.objects.all()._raw_delete("default")
+    DataSubject.objects.create(project=shop.project, user_id="bob")
+    assert "1 entries were written with another" in refused("replay_erasures")
+    assert ErasureRequest.objects.filter(user_id="bob").exists()
+
+
+def test_what_removed_files_were_called_is_not_kept(shop):
+    done = erased(shop)
+    assert done.files == {}
+
+
+def test_the_admins_log_forgets_people_and_no_other_row_of_that_name(shop, admin_user):
+    task = shop.project.tasks.get()
+    subject = DataSubject.objects.create(project=shop.project, user_id="mood")
+    for row in (task, subject):
+        LogEntry.objects.log_actions(admin_user.pk, [row], action_flag=2, single_object=True)
+    erased(shop, "mood")
+    assert sorted(LogEntry.objects.values_list("object_repr", flat=True)) == ["", "mood"]

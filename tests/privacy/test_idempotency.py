@@ -9,7 +9,7 @@ from django.db import connections
 
 from config.celery import lock_key
 from feedback.models import Feedback, Inference
-from privacy.idempotency import fingerprint
+from privacy.idempotency import fingerprint, forget
 from privacy.models import IdempotencyKey
 from tests.product import Product, stored_text
 
@@ -226,3 +226,55 @@ def test_many_at_once_with_one_id_have_one_effect(shop):
     codes = [answer.status_code for answer in answers]
     assert sorted(codes) == [200] * (CONCURRENT - 1) + [201]
     assert Inference.objects.count() == 1
+
+
+def answers_of(shop, *bodies):
+    """Store these answers; return a function that tells what is kept, in that order."""
+    for number, body in enumerate(bodies):
+        IdempotencyKey.objects.create(
+            project=shop.project,
+            key_digest=bytes([number] * 32),
+            fingerprint=b"0" * 32,
+            status_code=200,
+            body=body,
+        )
+    kept = IdempotencyKey.objects.filter(project=shop.project).order_by("key_digest")
+    return lambda: {bytes(row.key_digest)[0]: row.body for row in kept.all()}
+
+
+def test_forgetting_takes_out_what_was_said_of_these_rows(shop):
+    other = {"status": 201, "id": "c"}
+    gone = {"status": 403, "code": "privacy.erased"}
+    kept = answers_of(
+        shop,
+        {"id": "a"},
+        {"id": "c"},
+        {"results": [{"status": 201, "id": "b", "task": "mood"}, other]},
+        {"results": [other]},
+        {"results": [{"status": 400, "code": "api.malformed", "detail": "ann said"}, other]},
+        {"results": [{"status": 400, "code": "api.malformed"}]},
+        {"results": []},
+        {},
+    )
+    before = kept()
+    answers_of(Product("bakery"), {"id": "a"})
+    assert forget(shop.project, {"a", "b"}) == 3
+    changed = {
+        2: {"results": [gone, other]},
+        4: {"results": [{"status": 400, "code": "api.malformed"}, other]},
+    }
+    assert kept() == {n: body for n, body in (before | changed).items() if n != 0}
+    assert IdempotencyKey.objects.exclude(project=shop.project).count() == 1
+    assert forget(shop.project, {"a", "b"}) == 0
+
+
+def test_forgetting_nobody_strips_what_names_nobody(shop):
+    kept = answers_of(shop, {"id": "a"}, {"results": [{"status": 400, "detail": "ann said"}]})
+    assert forget(shop.project, []) == 1
+    assert kept() == {0: {"id": "a"}, 1: {"results": [{"status": 400}]}}
+
+
+def test_forgetting_reads_only_the_answers_that_change(shop, django_assert_num_queries):
+    answers_of(shop, *({"id": str(n)} for n in range(50)), {"results": [{"id": "x"}]})
+    with django_assert_num_queries(3):
+        assert forget(shop.project, {str(n) for n in range(40)} | {"x"}) == 41

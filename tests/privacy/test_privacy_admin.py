@@ -6,12 +6,15 @@ import re
 import zipfile
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
+from django.contrib.sessions.models import Session
 from django.test import Client
 from django.urls import reverse
 
-from privacy import consent, erasure
+from config.errors import Unavailable
+from privacy import consent, erasure, subjects
 from privacy.models import AccessRecord, DataSubject, ErasureRequest, RetentionRule
 from privacy.tombstones import WITHHELD
 from tests.product import Product
@@ -43,7 +46,8 @@ def page_of(row):
 
 
 def deed(name):
-    return reverse("admin:privacy_datasubject_act", args=[DataSubject.objects.get().pk, name])
+    person = DataSubject.objects.exclude(user_id=WITHHELD).get()
+    return reverse("admin:privacy_datasubject_act", args=[person.pk, name])
 
 
 def text_of(answer):
@@ -116,6 +120,34 @@ def test_staff_may_erase_and_no_deed_follows(shop):
     assert "This person is being erased already." in text_of(answer)
 
 
+def test_no_deed_leaves_a_name_in_what_the_admin_keeps_of_its_users(shop, monkeypatch):
+    shop.correct("ann-17", "other soup")
+    DataSubject.objects.filter(user_id="ann").delete()
+    kim = staff("change_datasubject", "delete_datasubject")
+
+    def fail(*_args):
+        raise Unavailable("What ann-17 sent is in use.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(subjects, "anonymise", fail)
+        kim.post(deed("anonymise"))
+    for name in ("download", "anonymise", "erase", "anonymise"):
+        kim.get(deed(name))
+        kim.post(deed(name))
+    kept = [session.get_decoded() for session in Session.objects.all()]
+    assert "is being erased already" in str(kept)  # nobody has read the messages yet
+    assert "ann-17" not in str(kept) + str(list(LogEntry.objects.values()))
+
+
+def test_staff_are_told_to_try_again_where_what_is_needed_is_in_use(shop, monkeypatch):
+    def fail(*_args):
+        raise Unavailable
+
+    monkeypatch.setattr(subjects, "anonymise", fail)
+    answer = staff("change_datasubject").post(deed("anonymise"), follow=True)
+    assert "Nothing was done. Try again in a minute." in text_of(answer)
+
+
 def test_the_stand_in_of_the_nameless_is_in_no_list(shop):
     consent.stand_in(shop.project)
     kim = staff()
@@ -164,9 +196,9 @@ def test_a_failed_erasure_is_retried_by_who_may(shop):
     looker, kim = staff(name="lee"), staff("change_erasurerequest")
     assert "Try again" not in text_of(looker.get(page_of(row)))
     assert looker.post(retry).status_code == 403
-    assert "Try again from where it stopped" in text_of(kim.get(page_of(row)))
+    assert "Try again: all its steps once more" in text_of(kim.get(page_of(row)))
     assert kim.get(retry).status_code == 404
-    assert "goes on with it" in text_of(kim.post(retry, follow=True))
+    assert "A worker does its steps once more." in text_of(kim.post(retry, follow=True))
     row.refresh_from_db()
     assert row.status == "running"
 

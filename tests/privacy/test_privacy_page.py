@@ -7,8 +7,10 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from config.errors import Unavailable
 from privacy import erasure, holders, page, subjects
 from privacy.models import AccessRecord, Consent, DataSubject, ErasureRequest, IdentitySecret
+from privacy.tombstones import digest_of
 from tests.privacy.tokens import Signer
 from tests.product import Product, process
 from training.told import told
@@ -43,8 +45,14 @@ def text_of(answer, status=200):
     return " ".join(re.sub(r"<[^>]+>", " ", answer.content.decode()).split())
 
 
-def switch(client, *names, **more):
-    answer = client.post("/privacy/preferences/", dict.fromkeys(names, "on") | more)
+def press(client, shop, path, user_id="ann", **more):
+    """Send a form of the page as a browser does that shows it to this person."""
+    person = digest_of(shop.project, user_id).hex()
+    return client.post(f"/privacy/{path}/", {"person": person} | more)
+
+
+def switch(client, shop, *names, **more):
+    answer = press(client, shop, "preferences", **dict.fromkeys(names, "on") | more)
     assert answer.status_code in {200, 302}
     return answer
 
@@ -148,7 +156,7 @@ def test_no_token_and_no_name_is_logged(shop, caplog):
     for token in tokens:
         client.get("/privacy/", {"token": token})
     client.get("/privacy/")
-    client.post("/privacy/erase/")
+    press(client, shop, "erase", "ann-17")
     client.get("/privacy/")
     assert caplog.records
     assert not [said for said in (*tokens, "ann-17") if said in caplog.text]
@@ -169,8 +177,7 @@ def test_forms_are_guarded_against_other_sites(shop):
     assert client.post("/privacy/preferences/", {"training": "on"}).status_code == 403
     shown = client.get("/privacy/").content.decode()
     hidden = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', shown)[1]
-    saved = client.post("/privacy/preferences/", {"csrfmiddlewaretoken": hidden})
-    assert saved.status_code == 302
+    assert press(client, shop, "preferences", csrfmiddlewaretoken=hidden).status_code == 302
     assert Consent.objects.count() == 2
 
 
@@ -224,25 +231,27 @@ def test_a_visit_is_noted(shop, ann):
 
 
 def test_switches_are_saved_and_the_page_says_what_was_done_once(shop, ann):
-    switch(ann, "collection")
+    switch(ann, shop, "collection")
     assert subjects.preferences(shop.project, DataSubject.objects.get()).training is False
-    assert "No model that is trained from now on learns" in text_of(ann.get("/privacy/"))
+    told = text_of(ann.get("/privacy/"))
+    # What was unlinked before goes on: nothing tells that it was theirs.
+    assert "No model that is trained from now on learns from what is linked to you" in told
     assert "No model that is trained from now on learns" not in text_of(ann.get("/privacy/"))
     consent = Consent.objects.get()
     assert (consent.method, consent.text_version) == ("page", page.TEXT_VERSION)
-    switch(ann, "collection")
+    switch(ann, shop, "collection")
     assert "Nothing was changed." in text_of(ann.get("/privacy/"))
     assert Consent.history.count() == 1
 
 
 def test_to_be_anonymous_is_asked_first_and_keeps_the_other_switches(shop, ann):
     shop.correct("ann")
-    asked = switch(ann, "collection", "anonymous")
+    asked = switch(ann, shop, "collection", "anonymous")
     assert "user ann and 1 correction or rating" in text_of(asked)
     assert shop.get("privacy/subjects/ann/")["feedback_count"] == 1
     hidden = re.findall(r'type="hidden" name="(\w+)" value="on"', asked.content.decode())
     assert hidden == ["collection", "anonymous"]
-    switch(ann, *hidden, confirmed="yes")
+    switch(ann, shop, *hidden, confirmed="yes")
     told = shop.get("privacy/subjects/ann/")
     assert told["feedback_count"] == 0
     assert told["preferences"] == {"collection": True, "training": False, "anonymous": True}
@@ -269,7 +278,7 @@ def test_anonymising_asks_first(shop, ann):
     assert "It cannot be undone." in asked
     assert "Cut the link to user ann and 1 correction or rating" in asked
     assert shop.get("privacy/subjects/ann/")["feedback_count"] == 1
-    assert ann.post("/privacy/anonymise/").status_code == 302
+    assert press(ann, shop, "anonymise").status_code == 302
     assert shop.get("privacy/subjects/ann/")["feedback_count"] == 0
     said = text_of(ann.get("/privacy/"))
     assert "What you sent has no link to you any more." in said
@@ -281,8 +290,11 @@ def test_erasing_asks_first_and_leads_to_the_receipt(shop):
     ann = arrived(shop, "ann")
     shop.correct("ann")
     assert "Erase user ann and 1 correction or rating" in text_of(ann.get("/privacy/erase/"))
+    assert "usually minutes; longer while models are being trained" in text_of(
+        ann.get("/privacy/erase/")
+    )
     assert not ErasureRequest.objects.exists()
-    ann.post("/privacy/erase/")
+    press(ann, shop, "erase")
     shown = ann.get("/privacy/")
     assert "Erasing your data" in text_of(shown)
     assert 'http-equiv="refresh"' in shown.content.decode()
@@ -302,30 +314,94 @@ def test_erasing_asks_first_and_leads_to_the_receipt(shop):
 def test_after_the_request_no_page_acts_for_who_is_gone(shop, ann):
     shop.correct("ann")
     elsewhere = arrived(shop, "ann")
-    ann.post("/privacy/erase/")
+    press(ann, shop, "erase")
     assert "ann" not in ann.cookies[page.COOKIE].value
-    assert elsewhere.post("/privacy/erase/").headers["Location"] == "/privacy/"
-    assert elsewhere.post("/privacy/preferences/").headers["Location"] == "/privacy/"
+    assert press(ann, shop, "erase").headers["Location"] == "/privacy/"
+    assert press(elsewhere, shop, "erase").headers["Location"] == "/privacy/"
+    assert press(elsewhere, shop, "preferences").headers["Location"] == "/privacy/"
     assert elsewhere.get("/privacy/download/").headers["Location"] == "/privacy/"
     assert "Erasing your data" in text_of(elsewhere.get("/privacy/"))
     assert ErasureRequest.objects.count() == 1
     assert ann.get("/privacy/download/").status_code == 403
 
 
+def forms_of(client, path):
+    shown = client.get(path).content.decode()
+    return re.findall(r'<form.*?name="person" value="([0-9a-f]{64})".*?</form>', shown, re.DOTALL)
+
+
+def test_every_form_says_whom_it_is_about(shop, ann):
+    shop.correct("ann")
+    person = digest_of(shop.project, "ann").hex()
+    for path in ("/privacy/", "/privacy/anonymise/", "/privacy/erase/"):
+        assert forms_of(ann, path) == [person]
+    asked = switch(ann, shop, "anonymous").content.decode()
+    assert f'name="person" value="{person}"' in asked
+
+
+@pytest.mark.parametrize("path", ["preferences", "anonymise", "erase"])
+@pytest.mark.parametrize("said", [{}, {"person": ""}, {"person": "ä"}, {"person": "ann"}, None])
+def test_a_form_does_nothing_to_whose_page_was_opened_since(shop, ann, path, said):
+    """With ann's page in one tab and ben's in another, ann's button is about ann alone."""
+    shop.correct("ann")
+    shop.correct("ben", "other soup")
+    if said is None:
+        said = {"person": forms_of(ann, "/privacy/")[0]}
+    ann.get("/privacy/", {"token": Signer(shop.project).token("ben")})
+    answer = ann.post(f"/privacy/{path}/", said | {"anonymous": "on", "confirmed": "yes"})
+    assert "This page is about somebody else" in text_of(answer, 403)
+    assert "Nothing was changed." in text_of(answer, 403)
+    assert "ben" not in text_of(answer, 403)
+    assert not ErasureRequest.objects.exists()
+    assert not Consent.objects.exists()
+    assert not AccessRecord.objects.filter(action__in=["consent", "anonymize", "erasure"]).exists()
+    for user_id in ("ann", "ben"):
+        assert shop.get(f"privacy/subjects/{user_id}/")["feedback_count"] == 1
+
+
+def hold_on(monkeypatch):
+    """Have builds hold what anonymising needs."""
+
+    def fail(*_args):
+        raise Unavailable
+
+    monkeypatch.setattr(subjects, "anonymise", fail)
+
+
+def test_what_is_in_use_is_anonymised_in_a_minute(shop, ann, monkeypatch):
+    shop.correct("ann")
+    hold_on(monkeypatch)
+    answer = press(ann, shop, "anonymise")
+    assert "Nothing was changed. Wait a minute" in text_of(answer, 503)
+    assert int(answer.headers["Retry-After"]) == 60
+
+
+def test_what_was_chosen_stays_where_the_link_cannot_be_cut_yet(shop, ann, monkeypatch):
+    shop.correct("ann")
+    hold_on(monkeypatch)
+    switch(ann, shop, "collection", "anonymous", confirmed="yes")
+    said = text_of(ann.get("/privacy/"))
+    assert "it is in use right now. Wait a minute, then press “Cut the link to me”" in said
+    assert "What you sent has no link" not in said
+    assert "Cut the link to me " in said
+    chosen = shop.get("privacy/subjects/ann/")["preferences"]
+    assert chosen == {"collection": True, "training": False, "anonymous": True}
+
+
 def test_a_failed_erasure_says_so(shop, ann):
-    ann.post("/privacy/erase/")
+    press(ann, shop, "erase")
     ErasureRequest.objects.update(status="failed", error="privacy.not_erased: feedback.Feedback: 1")
     said = text_of(ann.get("/privacy/"))
     assert "The erasure has stopped" in said
     assert str(ErasureRequest.objects.get().uuid) in said
 
 
-def test_where_the_log_is_away_nothing_is_begun(ann, settings, monkeypatch):
+def test_where_the_log_is_away_nothing_is_begun(shop, ann, settings, monkeypatch):
     def fail(*_args, **_options):
         raise erasure.Unavailable
 
     monkeypatch.setattr("config.storage.put", fail)
-    said = text_of(ann.post("/privacy/erase/"), 503)
+    said = text_of(press(ann, shop, "erase"), 503)
     assert "This cannot be done right now" in said
 
 

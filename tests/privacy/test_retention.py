@@ -27,7 +27,7 @@ from privacy.models import (
 )
 from tests.training.builders import Product
 from training import datasets
-from training.models import DatasetVersion, Membership, VersionErasure
+from training.models import DatasetVersion, LeftOut, Membership, VersionErasure
 
 NIGHT = 7  # days kept by the rule of the tests
 SECOND = timedelta(seconds=1)
@@ -63,6 +63,12 @@ def grow_old(product, days=1_000):
     DatasetVersion.objects.update(as_of=then)
 
 
+@pytest.fixture
+def _built(product):
+    """Have a version, so that what is in none was asked about."""
+    product.version()
+
+
 def applied(project, **options):
     """Apply the rules; return how many rows of which kind and table went."""
     found = retention.apply(project, **options)
@@ -75,6 +81,7 @@ def rejected(product, text="a text"):
     return feedback
 
 
+@pytest.mark.usefixtures("_built")
 def test_it_works(product):
     product.correct("old")
     grow_old(product)
@@ -84,6 +91,7 @@ def test_it_works(product):
     assert Inference.objects.count() == Example.objects.count() == 1
 
 
+@pytest.mark.usefixtures("_built")
 def test_a_dry_run_counts_what_a_run_removes(product):
     for number in range(3):
         product.correct(f"text {number}")
@@ -119,6 +127,7 @@ def test_of_an_act_nothing_stays(product):
 
 
 @pytest.mark.parametrize("seconds", [-1, 1])
+@pytest.mark.usefixtures("_built")
 def test_content_goes_at_the_border_to_the_second(product, now, seconds):
     product.correct("a text")
     border = now - timedelta(days=DAYS_KEPT[Kept.CONTENT])
@@ -218,6 +227,64 @@ def test_a_pinned_case_stays(product):
     assert applied(product.project) == {}
 
 
+def test_what_waits_for_the_first_version_stays(product):
+    product.correct("a text")
+    product.add(("imported", "pos"))
+    grow_old(product)
+    assert applied(product.project) == {}
+    product.version()
+    assert applied(product.project) == {}
+    assert Membership.objects.count() == 2
+
+
+def test_what_was_outdone_waits_for_no_version(product):
+    product.correct("a text")
+    Example.objects.update(superseded_at=timezone.now())
+    grow_old(product)
+    assert applied(product.project) == {("content", "Feedback"): 1}
+
+
+@pytest.mark.parametrize(("reason", "stays"), [("near_holdout", True), ("quarantined", False)])
+def test_what_was_left_out_and_guards_stays(product, reason, stays):
+    version = product.version()
+    product.correct("a text")
+    left_out = LeftOut.objects.create(
+        dataset=version.dataset, example=Example.objects.get(), reason=reason, since_version=1
+    )
+    grow_old(product)
+    applied(product.project)
+    assert Feedback.objects.exists() == stays
+    if stays:
+        LeftOut.objects.filter(pk=left_out.pk).update(until_version=2)
+        assert applied(product.project) == {("content", "Feedback"): 1}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_pinned", [False, True])
+def test_who_reviews_an_act_ends_first(is_pinned):
+    product = Product()
+    product.version()
+    feedback = product.correct("a text")
+    grow_old(product)
+    is_held = threading.Event()
+
+    def decide():
+        with transaction.atomic():
+            Feedback.objects.select_for_update().get(pk=feedback.pk)
+            is_held.set()
+            time.sleep(0.5)
+            Example.objects.update(is_pinned=is_pinned)
+        connection.close()
+
+    moderator = threading.Thread(target=decide)
+    moderator.start()
+    is_held.wait(10)
+    retention.apply(product.project)
+    moderator.join()
+    assert Feedback.objects.exists() == Example.objects.exists() == is_pinned
+
+
+@pytest.mark.usefixtures("_built")
 def test_an_answer_with_a_young_act_stays(product):
     answer = product.show("a text")
     product.react(answer, "correction", "pos", user="ann")
@@ -237,6 +304,7 @@ def test_what_was_made_of_an_answer_has_no_parent_then(product):
     assert child.parent is None
 
 
+@pytest.mark.usefixtures("_built")
 def test_a_projects_own_rule_counts(product):
     RetentionRule.objects.create(project=product.project, kind=Kept.CONTENT, days=NIGHT)
     product.correct("a text")
@@ -244,6 +312,7 @@ def test_a_projects_own_rule_counts(product):
     assert applied(product.project) == {("content", "Feedback"): 1}
 
 
+@pytest.mark.usefixtures("_built")
 def test_another_project_stays_untouched(product):
     other = Product("other")
     for each in (product, other):
@@ -287,6 +356,7 @@ def test_a_rule_that_removes_nothing_ends(product, monkeypatch):
     assert applied(product.project) == {("content", "Inference"): 1}
 
 
+@pytest.mark.usefixtures("_built")
 def test_what_became_used_since_it_was_found_stays(product, monkeypatch):
     product.correct("a text")
     grow_old(product)
@@ -305,6 +375,7 @@ def test_what_became_used_since_it_was_found_stays(product, monkeypatch):
 @pytest.mark.django_db(transaction=True)
 def test_a_build_that_is_under_way_ends_first():
     product = Product()
+    product.version()
     product.correct("a text")
     grow_old(product)
     requested = datasets.request_version(product.dataset)
@@ -369,6 +440,7 @@ def test_a_letter_of_no_project_goes_by_the_default(product):
     assert applied(product.project) == {("dead_letters", "DeadLetter"): 1}
 
 
+@pytest.mark.usefixtures("_built")
 def test_who_left_nothing_and_said_nothing_is_forgotten(product):
     product.correct("a text", user="ann")
     product.correct("a text", user="ben")

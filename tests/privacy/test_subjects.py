@@ -6,14 +6,17 @@ import threading
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import PIL.Image
 import pytest
 from django.db import connection, transaction
+from django.utils import timezone
 
+from config.errors import Unavailable
 from feedback.models import Feedback, Inference
 from privacy import consent, subjects
-from privacy.models import Consent, DataSubject, Purpose
+from privacy.models import AccessRecord, Consent, DataSubject, Purpose
 from privacy.tombstones import WITHHELD
 from tests.privacy.tokens import Signer
 from tests.product import Product, process
@@ -212,6 +215,94 @@ def test_who_refuses_training_refuses_it_after_the_link_is_cut(shop):
     shop.correct("ann")
     prefer(shop, training=False)
     shop.post(f"{ANN}anonymize/", b"", 200)
+    assert Feedback.objects.get().user_id == WITHHELD
+
+
+def writers_of(table, where):
+    """Return the transactions that wrote these rows."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT DISTINCT xmin::text::bigint FROM {table} WHERE {where}")  # noqa: S608
+        return {number for (number,) in cursor.fetchall()}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_transaction_and_no_moment_leads_from_a_person_to_what_was_theirs(shop):
+    shop.correct("ann")
+    shop.correct("ben", "other soup")
+    theirs = Feedback.objects.get(user_id="ann")
+    shop.post(f"{ANN}anonymize/", b"", 200)
+    ann = DataSubject.objects.get(user_id="ann")
+    unlinked = writers_of("feedback", f"number = {theirs.pk}")
+    assert unlinked.isdisjoint(writers_of("privacy_datasubject", f"id = {ann.pk}"))
+    noted = AccessRecord.objects.get(action="anonymize")
+    assert unlinked.isdisjoint(writers_of("privacy_accessrecord", f"id = {noted.pk}"))
+    today = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    assert (ann.anonymized_at, ann.created_at) == (today, today)
+    assert shop.get(ANN)["anonymized_at"] == today.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@contextmanager
+def held(*statements, until):
+    """Hold locks in another transaction, as a build does."""
+    has_begun, results = threading.Event(), []
+
+    def build():
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(statements[0])
+                has_begun.set()
+                until.wait(10)
+                for statement in statements[1:]:
+                    cursor.execute(statement)
+            results.append("built")
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor() as pool:
+        work = pool.submit(build)
+        has_begun.wait(10)
+        try:
+            yield results
+        finally:
+            until.set()
+            work.result()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_a_build_holds_is_not_waited_for_long(shop, monkeypatch):
+    monkeypatch.setattr(subjects, "LOCK_SECONDS", 1)
+    shop.correct("ann")
+    with held("LOCK TABLE feedback_task", until=threading.Event()):
+        began = time.monotonic()
+        with pytest.raises(Unavailable):
+            subjects.anonymise(shop.project, "ann")
+        assert time.monotonic() - began < 5
+    told = shop.get(ANN)
+    assert (told["feedback_count"], told["anonymized_at"]) == (1, None)
+    assert shop.post(f"{ANN}anonymize/", b"", 200)["feedback_count"] == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_in_use_is_answered_with_when_to_try_again(shop, monkeypatch):
+    monkeypatch.setattr(subjects, "LOCK_SECONDS", 1)
+    shop.correct("ann")
+    with held("LOCK TABLE feedback", until=threading.Event()):
+        answer = shop.client.post(f"/api/v1/{ANN}anonymize/")
+    assert (answer.status_code, answer.json()["code"]) == (503, "api.unavailable")
+    assert "in use right now" in answer.json()["detail"]
+    assert int(answer.headers["Retry-After"]) > 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_anonymising_and_a_build_do_not_wait_for_each_other(shop):
+    """A build has the datasets when it asks for the consents, as this has when it asks for acts."""
+    shop.correct("ann")
+    consent.decide(project=shop.project, user_id="ann", purpose=Purpose.TRAINING, is_granted=False)
+    until, consents = threading.Event(), "LOCK TABLE privacy_consent IN SHARE MODE"
+    with held("SELECT FROM feedback_task FOR UPDATE", consents, until=until) as results:
+        threading.Timer(0.5, until.set).start()
+        subjects.anonymise(shop.project, "ann")
+    assert results == ["built"]
     assert Feedback.objects.get().user_id == WITHHELD
 
 

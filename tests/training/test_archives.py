@@ -1,6 +1,8 @@
 """What promoted models learned from is written down once, whole, and found by its people."""
 
+import gzip
 from datetime import timedelta
+from itertools import islice
 
 import pytest
 from django.utils import timezone
@@ -9,10 +11,11 @@ from config import storage
 from config.errors import FileDamaged, FileMissing
 from feedback import review
 from feedback.models import Example, Feedback
-from privacy import erasure, retention
+from privacy import erasure, retention, subjects
 from privacy.models import Kept, RetentionRule
-from tests.training.builders import Product
+from tests.training.builders import Product, texts_of
 from training import archives, datasets, orphans, rollouts, tasks
+from training.formats import jsonl
 from training.models import Archive, ModelVersion
 
 
@@ -173,22 +176,133 @@ def test_what_was_withdrawn_is_not_archived(product):
     assert archives.waiting_seconds() is None
 
 
-@pytest.mark.django_db(transaction=True)
-def test_an_erasure_finds_what_expired_and_it_is_written_again_without_that_person():
-    product = Product()
-    model = promoted(product, "ann", "ben")
-    archives.archive_next()
-    (digest,) = model.archives.values_list("sha256", flat=True)
-    RetentionRule.objects.create(project=product.project, kind=Kept.REJECTED, days=0)
-    review.reject(Feedback.objects.get(user_id="ann"), by="mo", reason="wrong")
+@pytest.fixture
+def _gates_let_pass(monkeypatch):
+    monkeypatch.setattr(rollouts, "_require_passed", lambda _model: None)
+
+
+def expire(product, *users):
+    """Let the content of people go from the tables by the rule for rejected feedback."""
+    RetentionRule.objects.get_or_create(project=product.project, kind=Kept.REJECTED, days=0)
+    for feedback in Feedback.objects.filter(user_id__in=users):
+        review.reject(feedback, by="mo", reason="wrong")
     retention.apply(product.project)
-    assert "a text of ann" in [row.input for row in archives.rows(model)]
-    erasure.request(project=product.project, user_id="ann", by="mo")
+    assert not Feedback.objects.filter(user_id__in=users).exists()
+
+
+def erased(product, user):
+    erasure.request(project=product.project, user_id=user, by="mo")
     done = erasure.erase_next()
     assert done.status == "done", done.error
-    assert done.files["archives"] == [digest]
+    return done
+
+
+def inputs_of(model):
+    return [row.input for row in archives.rows(model)]
+
+
+def text_of(side, skip=0):
+    """Return a text on that side of the split."""
+    return next(islice(texts_of(side), skip, None))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_erasure_finds_what_expired_and_leaves_others_what_expired():
+    product = Product()
+    for number, user in enumerate(("ann", "ben", "cem")):
+        product.correct(text_of("holdout", number), user=user)
+    model = promoted(product)
+    archives.archive_next()
+    (digest,) = model.archives.values_list("sha256", flat=True)
+    before = {row.input: row for row in archives.rows(model)}
+    expire(product, "ann", "ben")
+    assert inputs_of(model) == list(before)
+    done = erased(product, "ann")
+    assert done.receipt["removed"]["storage/archives"] == 1
     with pytest.raises(FileMissing):
         storage.get(digest, archives.FOLDER)
     tasks.archive.run()
-    assert [row.input for row in archives.rows(model)] == ["a text of ben"]
+    gone = text_of("holdout", 0)
+    assert list(archives.rows(model)) == [row for text, row in before.items() if text != gone]
     assert not archives.holding(product.project, "ann").exists()
+    assert archives.holding(product.project, "ben").exists()
+    erased(product, "ben")
+    assert inputs_of(model) == [text_of("holdout", 2)]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("_gates_let_pass")
+def test_a_model_that_learned_from_what_expired_is_replaced():
+    product = Product()
+    product.add_corpus()
+    for number, user in enumerate(("ann", "eve", "eve")):
+        product.correct(text_of("train", number), user=user)
+    product.correct(text_of("holdout"), user="ben")
+    old = product.train().model_version
+    rollouts.promote(old)
+    archives.archive_next()
+    expire(product, "eve")
+    done = erased(product, "eve")
+    (fate,) = done.receipt["models"]
+    assert (fate["weights_hash"], fate["fate"]) == (old.weights_hash, "replaced")
+    assert fate["replacement"]["weights_hash"] != old.weights_hash
+    old.refresh_from_db()
+    assert old.withdrawn_at is not None
+    assert not old.archives.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_wants_no_link_leaves_others_what_expired():
+    product = Product()
+    for number, user in enumerate(("anna", "anna", "anna", "ben")):
+        product.correct(text_of("holdout", number), user=user)
+    model = promoted(product)
+    archives.archive_next()
+    before = inputs_of(model)
+    quoting, expired, _ = Feedback.objects.filter(user_id="anna").order_by("pk")
+    Feedback.objects.filter(pk=quoting.pk).update(comment="by anna")
+    Feedback.objects.filter(pk=expired.pk).update(user_id="nobody")
+    expire(product, "nobody", "ben")
+    assert inputs_of(model) == before
+    subjects.anonymise(product.project, "anna")
+    # Of what expired nobody can say any more whether it names her.
+    assert set(inputs_of(model)) == {text_of("holdout", 2), text_of("holdout", 3)}
+    assert not archives.holding(product.project, "anna").exists()
+    assert archives.holding(product.project, "ben").exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_twin_speaks_in_the_place_of_who_left():
+    product = Product()
+    for user in ("ann", "ben"):
+        product.correct(text_of("holdout"), user=user)
+    model = promoted(product)
+    archives.archive_next()
+    (row,) = archives.rows(model)
+    spoke = Feedback.objects.get(uuid=row.feedback_id)
+    erased(product, spoke.user_id)
+    (row,) = archives.rows(model)
+    assert row.feedback_id == str(Feedback.objects.get().uuid)
+    other = Feedback.objects.get().user_id
+    assert archives.holding(product.project, other).exists()
+    assert not archives.holding(product.project, spoke.user_id).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_file_that_does_not_say_whose_its_rows_are_is_written_anew(monkeypatch):
+    product = Product()
+    for number, user in enumerate(("ann", "ben")):
+        product.correct(text_of("holdout", number), user=user)
+    model = promoted(product)
+    archives.archive_next()
+    part = model.archives.get()
+    lines = [{**line, "subjects": None} for line in archives._read(part)]
+    for line in lines:
+        del line["subjects"]
+    data = gzip.compress(b"".join(jsonl.lines(lines)), mtime=0)
+    Archive.objects.update(sha256=storage.put(data, archives.FOLDER))
+    assert len(inputs_of(model)) == 2
+    erased(product, "ann")
+    assert not model.archives.exists()
+    tasks.archive.run()
+    assert inputs_of(model) == [text_of("holdout", 1)]

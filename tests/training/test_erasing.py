@@ -1,6 +1,7 @@
 """A person leaves: versions, models and files are as if that person had never been there."""
 
 import threading
+import time
 from itertools import count, islice
 from pathlib import Path
 from uuid import uuid4
@@ -8,16 +9,19 @@ from uuid import uuid4
 import pytest
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
 
-from config import storage
-from config.errors import FileMissing
+from config import leases, storage
+from config.errors import FileMissing, WorkerDied
+from feedback import erasing as feedback_erasing
 from feedback.models import Contributor, Example, Feedback
-from privacy import consent, erasure
-from privacy.models import ErasureRequest
+from privacy import consent, erasure, subjects
+from privacy.errors import NotErased
+from privacy.models import Consent, ErasureRequest
 from tests.commands import run
 from tests.training.builders import GOOD, Product, erasing, processed, side_of, texts_of
 from training import datasets, gates, holdings, lineage, orphans, rollouts, runs, slices, tasks
-from training.erasing import examples, expire, proven
+from training.erasing import examples, expire, proven, retraining
 from training.errors import NoModel, NothingToRollBack, Withdrawn
 from training.models import (
     Archive,
@@ -634,19 +638,23 @@ def test_what_became_of_each_act_is_held():
 
 
 @pytest.mark.django_db
-def test_who_wants_no_link_leaves_what_may_tell_whose_it_is(django_capture_on_commit_callbacks):
-    ours = world("ours")
+def test_who_wants_no_link_leaves_what_may_tell_whose_it_is(
+    django_capture_on_commit_callbacks, monkeypatch
+):
+    monkeypatch.delattr(feedback_erasing, "_PICTURED")  # nobody looks through all pictures for it
+    ours = world("ours", has_eve=False)
+    say(ours, "evelyn", 12, start=4)
     version = ours.version()
     (gone,) = Shard.objects.values_list("sha256", flat=True)
-    one = Feedback.objects.filter(user_id="eve").first()
-    Feedback.objects.filter(pk=one.pk).update(comment="write to eve")
+    one = Feedback.objects.filter(user_id="evelyn").first()
+    Feedback.objects.filter(pk=one.pk).update(comment="write to evelyn")
     with django_capture_on_commit_callbacks(execute=True), erasing():
-        holdings.HOLDINGS.unlink(ours.project, "eve", None)
+        holdings.HOLDINGS.unlink(ours.project, "evelyn", None)
     version.refresh_from_db()
     assert (version.rules, version.current_hash) == ("", datasets.rebuild(version))
     assert [row.rows for row in VersionErasure.objects.all()] == [1]
     assert not Example.objects.filter(feedback=one).exists()
-    assert Example.objects.filter(feedback__user_id="eve").count() == 11
+    assert Example.objects.filter(feedback__user_id="evelyn").count() == 11
     assert not is_there(gone, "shards")
 
 
@@ -712,6 +720,81 @@ def test_what_expires_leaves_versions_and_no_model():
     assert gates.champion_of(ours.task) == model
 
 
+@pytest.mark.django_db
+def test_a_run_that_fails_whatever_is_done_ends_the_erasure_as_failed(monkeypatch):
+    ours = world("ours")
+    champion(ours)
+    request = asked_for(ours)
+    carry_out(request, "training.examples")
+
+    def die_often(run):
+        claimed = runs.claim(Run.objects.filter(pk=run.pk))
+        runs.finish(claimed, "failed", WorkerDied("It died."))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(retraining, "_go_on", die_often)
+        with pytest.raises(NotErased, match="mood v1 cannot be trained again"):
+            carry_out(request, "training.retrain")
+    assert ModelErasure.objects.get().fate == "pending"
+    carry_out(request, "training.retrain", "training.files")
+    assert ModelErasure.objects.get().fate == "replaced"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_becomes_an_example_between_the_steps_goes_as_all_else():
+    ours, theirs = world("ours"), world("theirs", has_eve=False)
+    shown = ours.show(list(islice(texts_of("train"), 40))[-1], user="eve")
+    late = ours.react(shown, "correction", "pos", user="ann")
+    champion(theirs)
+    request = leases.claim(ErasureRequest.objects.filter(pk=asked_for(ours).pk))
+    steps = erasure.steps()
+    names = [step.name for step in steps]
+    assert names.index("feedback.rows") < names.index("training.retrain")
+    for step in steps[: names.index("feedback.rows")]:
+        erasure._perform(step, request)
+    assert processed(late).status == "processed"
+    # So that a version takes it, as it takes what somebody did with a picture of hers.
+    Consent.objects.update(is_granted=True)
+    champion(ours)
+    version = DatasetVersion.objects.get(dataset=ours.dataset)
+    (shard,) = Shard.objects.filter(dataset=ours.dataset).values_list("sha256", flat=True)
+    for step in steps[names.index("feedback.rows") :]:
+        erasure._perform(step, request)
+    version.refresh_from_db()
+    assert version.current_hash == datasets.rebuild(version) != version.content_hash
+    assert (version.erasures.get().rows, is_there(shard, "shards")) == (1, False)
+    assert serving_hash(ours) == serving_hash(theirs)
+    assert request.receipt["models"][0]["fate"] == "replaced"
+    assert "feedback.Example" in request.steps["feedback.rows"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("act", ["erase", "unlink"])
+def test_who_processes_an_act_ends_first(act):
+    ours = Product()
+    act_of_eve = ours.correct("a text", user="evelyn")
+    is_held, ended = threading.Event(), []
+
+    def process_slowly():
+        with transaction.atomic():
+            Feedback.objects.select_for_update().get(pk=act_of_eve.pk)
+            is_held.set()
+            time.sleep(0.5)
+            Example.objects.filter(feedback=act_of_eve).update(superseded_at=timezone.now())
+            ended.append("worker")
+
+    worker = threading.Thread(target=in_a_session, args=[process_slowly])
+    worker.start()
+    is_held.wait(10)
+    if act == "erase":
+        carry_out(asked_for(ours, "evelyn"), "training.examples")
+    else:
+        Feedback.objects.update(comment="evelyn")
+        subjects.anonymise(ours.project, "evelyn")
+    worker.join()
+    assert (ended, Example.objects.count()) == (["worker"], 0)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_whole_erasure_says_so_in_its_receipt():
     ours, theirs = world("ours"), world("theirs", has_eve=False)
@@ -757,3 +840,22 @@ def in_a_session(act, *args):
         act(*args)
     finally:
         connection.close()
+
+
+@pytest.mark.django_db
+def test_gates_and_runs_forget_what_metadata_called_slices():
+    ours = world("ours")
+    model = champion(ours)
+    run = model.run
+    run.weighing |= {"strata": {"topic 1, place Zyx": 0.5, "topic 2, place other": 2.0}}
+    run.save()
+    gate = run.gate_results.get(name="slices")
+    gate.reason = "Worst: place Zyx, -3.0 points on 40 cases."
+    gate.details = {"slices": [{"by": "topic", "value": "1"}, {"by": "place", "value": "Zyx"}]}
+    gate.save()
+    carry_out(asked_for(ours), "training.examples")
+    gate.refresh_from_db()
+    run.refresh_from_db()
+    assert gate.reason == "Worst: place no. 2, -3.0 points on 40 cases."
+    assert [listed["value"] for listed in gate.details["slices"]] == ["1", "no. 2"]
+    assert run.weighing["strata"] == {"stratum 1": 0.5, "stratum 2": 2.0}

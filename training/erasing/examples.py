@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import F, Q, QuerySet
 
 from config.errors import Unavailable
 from feedback import erasing
@@ -21,6 +21,7 @@ from privacy import holders
 from privacy.holders import Counts
 from privacy.models import ErasureRequest, Project
 from training import archives, orphans
+from training.erasing.names import forget_slices
 from training.models import (
     Archive,
     Dataset,
@@ -97,22 +98,8 @@ class Taken:
     shards: list[str] = field(default_factory=list)
 
 
-class Person:
-    """Whom it is about: what they said, what they were shown, and on which tasks."""
-
-    def __init__(self, project: Project, user_id: str) -> None:
-        feedback = Feedback.objects.filter(project=project, user_id=user_id)
-        answers = Inference.objects.filter(task__project=project, user_id=user_id)
-        acts, shown = erasing.pictured(project, user_id)  # others', with the person's pictures
-        self.feedback = [*feedback.values_list("pk", flat=True), *acts]
-        self.answers = [*answers.values_list("pk", flat=True), *shown]
-        concerned = (
-            Feedback.objects.filter(pk__in=self.feedback),
-            Inference.objects.filter(pk__in=self.answers),
-        )
-        self.tasks = {task for rows in concerned for task in rows.values_list("task", flat=True)}
-
-
+# Once more in the transaction that deletes the rows: until then some may have become examples.
+@erasing.before_rows
 def take_out(erasure: ErasureRequest) -> Counts:
     """Take a person out of the versions, and note the models and the files that go later.
 
@@ -120,17 +107,31 @@ def take_out(erasure: ErasureRequest) -> Counts:
     """
     if erasure.user_id is None:
         return {}
-    person = Person(erasure.project, erasure.user_id)
-    datasets = _lock(person.tasks)
-    _begin_anew(datasets)
-    taken = _take_out(erasure.uuid, _examples_of(person.feedback, person.answers))
-    taken.counts["training.Prediction"] = _delete_predictions(person.answers)
-    _condemn(erasure, taken)
+    project, user_id = erasure.project, erasure.user_id
+    shown = erasing.pictured(project, user_id)  # others', with the person's pictures
+    datasets = _lock(project.tasks.values_list("pk", flat=True))
+    held = erasing.hold(project, user_id, *shown)
+    feedback = [*held.theirs, *held.others]
+    tasks = _tasks_of(
+        Feedback.objects.filter(pk__in=feedback), Inference.objects.filter(pk__in=held.answers)
+    )
+    _begin_anew([dataset for dataset in datasets if dataset.task_id in tasks])
+    forget_slices(tasks)
+    examples = _examples_of(feedback, held.answers)
+    taken = _take_out(erasure.uuid, examples)
+    taken.counts["training.Prediction"] = _delete_predictions(held.answers)
+    holding = archives.holding(project, user_id)
+    _condemn(erasure, taken, holding)
     holders.note_files(erasure, "shards", taken.shards)
-    holding = archives.holding(erasure.project, erasure.user_id)
+    condemned = Archive.objects.filter(model_version__erasures__erasure=erasure.uuid)
+    taken.counts["training.Archive"] = condemned.count()
+    gone = archives.remove(condemned)
     holding |= Archive.objects.filter(dataset_version__in=taken.versions)
-    taken.counts["training.Archive"] = holding.count()
-    holders.note_files(erasure, archives.FOLDER, archives.remove(holding))
+    written = archives.leave_out(
+        holding, archives.Leaving(project, user_id, gone=set(examples), stay=set())
+    )
+    taken.counts["training.Archive"] += len(written)
+    holders.note_files(erasure, archives.FOLDER, [*gone, *written])
     return dict(taken.counts)
 
 
@@ -139,15 +140,26 @@ def unlink(project: Project, user_id: str, _to: str | None) -> None:
 
     Call in a transaction that may rewrite history.
     """
-    person = Person(project, user_id)
-    _begin_anew(_lock(person.tasks))
+    tasks = _tasks_of(
+        Feedback.objects.filter(project=project, user_id=user_id),
+        Inference.objects.filter(task__project=project, user_id=user_id),
+    )
+    _begin_anew(_lock(tasks))
+    held = erasing.hold(project, user_id)
+    theirs = set(_examples_of([*held.theirs], held.answers))
     feedback, answers = erasing.identifying(project, user_id)
-    taken = _take_out(uuid4(), _examples_of(feedback, answers))
+    gone = _examples_of(feedback, answers)
+    taken = _take_out(uuid4(), gone)
     _delete_predictions(answers)
     _remove_later("shards", taken.shards)
     holding = archives.holding(project, user_id)
     holding |= Archive.objects.filter(dataset_version__in=taken.versions)
-    _remove_later(archives.FOLDER, archives.remove(holding))
+    leaving = archives.Leaving(project, user_id, gone=set(gone), stay=theirs.difference(gone))
+    _remove_later(archives.FOLDER, archives.leave_out(holding, leaving))
+
+
+def _tasks_of(*of_tasks: QuerySet[Any]) -> set[int]:
+    return {task for rows in of_tasks for task in rows.values_list("task", flat=True).distinct()}
 
 
 def expire(examples: list[int], cause: UUID) -> None:
@@ -310,8 +322,11 @@ def _forget_shards(taken: Taken, stays: list[Stay]) -> None:
         found.delete()
 
 
-def _condemn(erasure: ErasureRequest, taken: Taken) -> None:
-    """Note the models that had learned from it, and have runs that read it begin again."""
+def _condemn(erasure: ErasureRequest, taken: Taken, holding: QuerySet[Archive]) -> None:
+    """Note the models that had learned from it, and have runs that read it begin again.
+
+    Of what a version had to train on and lost since, only archives tell whose it was.
+    """
     of_these = Run.objects.filter(dataset_version__in=taken.versions, status="running")
     running = list(of_these.values_list("pk", flat=True))
     # Who is at it has lost it, and stores nothing any more.
@@ -319,8 +334,10 @@ def _condemn(erasure: ErasureRequest, taken: Taken) -> None:
     unfinished = ModelVersion.objects.filter(run__in=running, run__status="running")
     holders.note_files(erasure, "artifacts", unfinished.values_list("weights_hash", flat=True))
     unfinished.delete()
+    lost = VersionErasure.objects.filter(splits__has_key="train").values("dataset_version")
+    learned = holding.filter(dataset_version__in=lost).values("model_version")
     models = ModelVersion.objects.filter(
-        run__dataset_version__in=taken.taught, withdrawn_at=None
+        Q(run__dataset_version__in=taken.taught) | Q(pk__in=learned), withdrawn_at=None
     ).order_by("pk")
     for model in models:
         ModelErasure.objects.get_or_create(model_version=model, erasure=erasure.uuid)

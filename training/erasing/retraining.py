@@ -13,6 +13,7 @@ from django.db import transaction
 
 from config import leases
 from config.errors import FileDamaged, LeaseLost
+from privacy.errors import NotErased
 from privacy.holders import Counts
 from privacy.models import ErasureRequest
 from training import datasets, gates, rollouts, runs
@@ -20,6 +21,7 @@ from training.errors import CannotJudge, TrainingDataUnfit
 from training.models import Fate, ModelErasure, ModelVersion, Run
 
 LOOK_SECONDS = 1.0
+MOST_RUNS = 3  # for one model, an older one that had failed with them
 # What a run went by that people decided, or that was found of them; strata and caps are its own.
 DECIDED = ("trust", "as_of", "silence", "slice_keys")
 
@@ -52,8 +54,11 @@ def _replace(row: ModelErasure) -> None:
 
 
 def _trained(row: ModelErasure) -> ModelVersion | None:
-    """Return the exact retrain of a model, None if what is left cannot train one."""
-    while True:
+    """Return the exact retrain of a model, None if what is left cannot train one.
+
+    Raises NotErased where it fails otherwise each time: then the erasure can be tried again.
+    """
+    for _ in range(MOST_RUNS):
         run = row.run if row.run is not None else _request(row)
         while run.status in {"queued", "running"}:
             _go_on(run)
@@ -61,7 +66,8 @@ def _trained(row: ModelErasure) -> ModelVersion | None:
         new = ModelVersion.objects.filter(run=run).first()
         if new is not None or run.error.startswith(TrainingDataUnfit.code):
             return new
-        row.run = None  # its worker died too often: that says nothing of the rows
+        row.run = None  # as when its worker died too often: that says nothing of the rows
+    raise NotErased(f"{row.model_version} cannot be trained again: {run.error}")
 
 
 @transaction.atomic

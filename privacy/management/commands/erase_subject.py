@@ -40,7 +40,7 @@ class Command(BaseCommand):
         done = self._wait(asked)
         place.write_text(json.dumps(done.receipt, indent=2) + "\n")
         removed = done.receipt["removed"] if done.receipt else {}
-        for label, number in removed.items():
+        for label, number in sorted(removed.items()):
             self.stderr.write(f"{number:>8}  {label}")
         self.stdout.write(str(place))
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from config.errors import EmendError
 from privacy import erasure
@@ -11,9 +11,14 @@ from privacy import erasure
 class Command(BaseCommand):
     help = __doc__ or ""
 
-    def handle(self, **_options: Any) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--begin", action="store_true", help="leave the work to a worker")
+
+    def handle(self, **options: Any) -> None:
         try:
             begun = erasure.replay()
+            if options["begin"]:
+                return
             while erasure.erase_next():
                 pass
         except EmendError as error:

@@ -24,7 +24,8 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:
         try:
             receipt = receipts.verify(json.loads(options["receipt"].read_bytes()))
-            left = verifying.left(receipt)
+            left, is_back = verifying.left(receipt), verifying.came_anew(receipt)
+            found = verifying.search(options["contains"]) if options["contains"] else {}
         except OSError as error:
             raise CommandError(f"Cannot read the receipt: {error.strerror}.") from None
         except ValueError:
@@ -33,13 +34,15 @@ class Command(BaseCommand):
             raise CommandError(error.detail) from None
         self.stdout.write(f"Signed by this installation: {receipts.public_key()}")
         self._tell(left, "stands of the person")
-        found = {}
-        if options["contains"]:
-            found = verifying.search(options["contains"])
-            self._tell(found, "contains the text")
+        damaged = {place: n for place, n in found.items() if verifying.DAMAGED in place}
+        self._tell({p: n for p, n in found.items() if p not in damaged}, "contains the text")
+        self._tell(damaged, "cannot be read")
+        if is_back:
+            self.stdout.write("The person came anew after the tombstone's end, as somebody new.")
         if left or found:
             raise CommandError("The erasure does not hold: see above what is left or back.")
-        self.stdout.write(f"Nothing is left of the person of erasure {receipt['erasure']}.")
+        of_whom = f"of the person of erasure {receipt['erasure']}"
+        self.stdout.write(f"Nothing is left {of_whom}{' from before' if is_back else ''}.")
 
     def _tell(self, counts: dict[str, int], what: str) -> None:
         for label, number in counts.items():
