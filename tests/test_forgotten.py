@@ -9,6 +9,7 @@ import sys
 
 import PIL.Image
 import pytest
+from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 
@@ -34,7 +35,8 @@ QUEUES = ("process.text", "process.layout", "process.image")
 
 
 @pytest.fixture(autouse=True)
-def _own_log(settings, tmp_path):
+def _own_files(settings, tmp_path):
+    settings.STORAGE_URL = str(tmp_path / "storage")
     settings.ERASURE_LOG_URL = str(tmp_path / "log")
     serving._states.clear()
 
@@ -338,7 +340,8 @@ def test_killed_at_each_step_it_ends_with_the_same_counts(tmp_path, when):
 def _in_a_process(name, when):
     processes = Processes()
     try:
-        environment = os.environ | processes._environment()
+        places = {name: getattr(settings, name) for name in ("STORAGE_URL", "ERASURE_LOG_URL")}
+        environment = os.environ | processes._environment() | places
     finally:
         processes.end()
     command = [sys.executable, "-c", KILLED, name, when]

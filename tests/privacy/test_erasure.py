@@ -24,7 +24,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def log(settings, tmp_path):
-    """Begin each test with an empty log."""
+    """Begin each test with an empty log, and no files of other tests."""
+    settings.STORAGE_URL = str(tmp_path / "storage")
     settings.ERASURE_LOG_URL = str(tmp_path / "log")
     return settings.ERASURE_LOG_URL
 
