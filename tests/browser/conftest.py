@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from django.db import connections
 from playwright.sync_api import sync_playwright
 
 ARGUMENTS = [
@@ -37,6 +38,7 @@ def browser():
         browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield browser
         browser.close()
+        connections.close_all()  # those of this loop, which nobody finds once it is over
 
 
 @pytest.fixture
