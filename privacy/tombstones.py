@@ -4,6 +4,7 @@ import hmac
 import math
 import time
 from collections.abc import Collection
+from functools import lru_cache
 
 from django.conf import settings
 from django.db import connection
@@ -21,7 +22,12 @@ _OLD_TRANSACTIONS = """
 
 def key(purpose: str) -> bytes:
     """Return the key of one purpose, 32 bytes; all follow from ERASURE_KEY."""
-    return hmac.digest(settings.ERASURE_KEY.encode(), purpose.encode(), "sha256")
+    return _derived(settings.ERASURE_KEY, purpose)
+
+
+@lru_cache(maxsize=16)
+def _derived(secret: str, purpose: str) -> bytes:
+    return hmac.digest(secret.encode(), purpose.encode(), "sha256")
 
 
 def digest_of(project: Project, user_id: str) -> bytes:

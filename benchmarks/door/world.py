@@ -209,8 +209,10 @@ def running_product() -> Iterator[World]:
                 {"user_id": "'user-' || n"},
             )
             database.execute(
-                "INSERT INTO privacy_consent (subject_id, purpose, is_granted, decided_at)"
-                " SELECT id, 'collection', true, now() FROM privacy_datasubject WHERE id % 2 = 0"
+                "INSERT INTO privacy_consent (subject_id, purpose, is_granted, decided_at,"
+                " text_version, language, method, evidence)"
+                " SELECT id, 'collection', true, now(), '', '', 'api', ''"
+                " FROM privacy_datasubject WHERE id % 2 = 0"
             )
             world.fill_inferences(bodies.POOL)
             database.execute("CREATE DATABASE floor")

@@ -79,7 +79,7 @@ def capture_inferences(*, sender: Sender, sent: Sequence[Sent[InferenceBody]]) -
             rows,
             project=sender.project,
             known_people=door.known.people,
-            others=door.known.uploaders,
+            others=door.known.images.values(),
         )
 
         def kept(row: InferenceRow) -> Kept:
@@ -121,9 +121,11 @@ def capture_feedback(*, sender: Sender, sent: Sequence[Sent[FeedbackBody]]) -> l
             rows,
             project=sender.project,
             known_people=door.known.people,
-            others=door.known.uploaders.union(
-                draft.seen.user_id for draft in drafts if draft.seen.user_id is not None
-            ),
+            others=[
+                *door.known.images.values(),
+                *(draft.seen.user_id for draft in drafts),
+                *(draft.seen.uploader for draft in drafts),
+            ],
         )
 
         def kept(draft: Draft) -> Kept:
@@ -169,7 +171,7 @@ def _enter(
 ) -> Row | Repeat | EmendError:
     """Draft one body, unless its id is known from before or from this very request."""
     body = item.body
-    print_ = fingerprint(door.sender.project, item.document)
+    print_ = fingerprint(door.sender.project, door.document(item))
     known = door.known.ids.get(body.id) if body.id else None
     if body.id is not None and known is not None:
         is_same = hmac.compare_digest(known, bytea(print_))

@@ -91,6 +91,12 @@ class Door:
     sender: Sender
     known: Known
 
+    def document(self, item: Sent[Any]) -> JSON:
+        """Return what tells whether the same body is sent again: it names nobody anonymous."""
+        if not self._is_anonymous(item.body) or not isinstance(item.document, dict):
+            return item.document
+        return {name: value for name, value in item.document.items() if name != "user_id"}
+
     def draft_inference(self, item: Sent[InferenceBody], print_: bytes) -> InferenceRow:
         """Check and redact one output of a model; raise Malformed or a refusal."""
         body = item.body

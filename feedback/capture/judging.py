@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import msgspec
 
@@ -71,7 +71,7 @@ class Company:
             self.said[row.task_id, row.input_hash].add((row.user_id, row.corrected_hash))
 
 
-def _shape_problems(draft: Draft, known_images: set[str]) -> list[Problem]:
+def _shape_problems(draft: Draft, known_images: Container[str]) -> list[Problem]:
     row, kind = draft.row, draft.task.kind
     if row.corrected is None:
         return []

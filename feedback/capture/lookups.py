@@ -1,7 +1,7 @@
 """What the database knows about bodies before they are judged: two questions, each asked once."""
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
@@ -10,6 +10,7 @@ import msgspec
 from config.database import fetch
 from config.errors import Unauthenticated
 from feedback.capture.rows import array, bytea
+from feedback.modalities.image import IMAGE_ID
 from feedback.models import Task
 from privacy.access import Sender
 from privacy.tombstones import digest_of
@@ -38,6 +39,7 @@ class SeenInference(msgspec.Struct, kw_only=True):
     confidence: float | None = None
     probabilities: dict[str, float] | None = None
     user_id: str | None = None  # who was answered
+    uploader: str | None = None  # of the picture that it is
     is_sensitive: bool = False
     is_alone: bool = False  # nobody corrected or approved its input, or was shown it elsewhere
 
@@ -55,12 +57,12 @@ class Known(msgspec.Struct):
 
     ids: dict[UUID, str]  # with the fingerprint
     acts: dict[str, str]  # of an Act's key, the hash of the latest
-    images: set[str]
-    uploaders: set[str]  # of the images
+    images: dict[str, str | None]  # with who uploaded it
     inferences: dict[UUID, SeenInference]
     tasks: list[msgspec.Raw]
     people: dict[str, Person]
     erased: set[str]  # people; as the database answers, their digests
+    leaving: set[str]  # people whose erasure runs: what is theirs is as good as gone
     quarantined: set[tuple[int, str]]  # task and person
     consent_default: str | None  # None: the key has been revoked, or has expired
 
@@ -81,22 +83,13 @@ def _task(document: bytes) -> Task:
 
 
 _LOOK = """
-WITH leaving AS MATERIALIZED (
-    SELECT user_id FROM privacy_erasurerequest
-    WHERE project_id = %(project)s::bigint AND status <> 'done'
-), hidden AS MATERIALIZED (
-    SELECT image.id::text AS image FROM leaving CROSS JOIN LATERAL (
-        SELECT id FROM feedback_image AS picture
-        WHERE picture.project_id = %(project)s::bigint AND picture.user_id = leaving.user_id
-        OFFSET 0  -- by index, person by person
-    ) AS image
-), picture AS MATERIALIZED (
-    SELECT id, user_id FROM feedback_image
-    WHERE project_id = %(project)s::bigint AND id = ANY(%(images)s::uuid[])
-        AND NOT EXISTS (SELECT FROM leaving WHERE leaving.user_id = feedback_image.user_id)
-), seen AS (
+WITH seen AS (
     SELECT id, number, task_id, input, output, input_hash::text, confidence, probabilities,
         user_id, is_sensitive,
+        CASE WHEN output ->> 'image' ~ '^{image_id}$' THEN (
+            SELECT user_id FROM feedback_image
+            WHERE project_id = %(project)s::bigint AND id = (output ->> 'image')::uuid
+        ) END AS uploader,
         NOT EXISTS (
             SELECT FROM feedback AS other WHERE other.task_id = i.task_id
                 AND other.input_hash = i.input_hash AND other.corrected_hash IS NOT NULL
@@ -110,9 +103,7 @@ WITH leaving AS MATERIALIZED (
         ) AS is_alone
     FROM feedback_inference AS i
     WHERE project_id = %(project)s::bigint AND id = ANY(%(inferences)s::uuid[])
-        AND input <> 'null'  -- what an erasure has emptied, and below what one will empty
-        AND NOT EXISTS (SELECT FROM leaving WHERE leaving.user_id = i.user_id)
-        AND NOT EXISTS (SELECT FROM hidden WHERE hidden.image = i.output ->> 'image')
+        AND input <> 'null'
 ), task AS (
     SELECT * FROM feedback_task
     WHERE project_id = %(project)s::bigint
@@ -142,9 +133,9 @@ SELECT json_build_object(
             ORDER BY act.number DESC LIMIT 1
         ) AS latest
     ),
-    'images', (SELECT coalesce(json_agg(id), '[]') FROM picture),
-    'uploaders', (
-        SELECT coalesce(json_agg(user_id), '[]') FROM picture WHERE user_id IS NOT NULL
+    'images', (
+        SELECT coalesce(json_object_agg(id, user_id), '{{}}') FROM feedback_image
+        WHERE project_id = %(project)s::bigint AND id = ANY(%(images)s::uuid[])
     ),
     'inferences', (SELECT coalesce(json_object_agg(id, to_json(seen)), '{{}}') FROM seen),
     'tasks', (SELECT coalesce(json_agg(to_json(task)), '[]') FROM task),
@@ -168,13 +159,28 @@ SELECT json_build_object(
         SELECT coalesce(json_agg(subject_digest::text), '[]') FROM privacy_erasurerequest
         WHERE project_id = %(project)s::bigint AND subject_digest = ANY(%(digests)s::bytea[])
             AND (tombstone_until > now() OR status <> 'done')
+    ),
+    'leaving', (
+        SELECT coalesce(json_agg(user_id), '[]') FROM privacy_erasurerequest
+        WHERE project_id = %(project)s::bigint AND status <> 'done' AND user_id IS NOT NULL
     )
 )::text
 """
 
 
+@cache
+def _looking(table: Table) -> str:
+    """Return the statement without its indentation.
+
+    psycopg remembers how to bind one of up to 4,096 characters, and parses longer ones each time.
+    """
+    return " ".join(_LOOK.format(table=table, image_id=IMAGE_ID.pattern).split())
+
+
 def look(sender: Sender, table: Table, wanted: Wanted) -> Known:
     """Look up all that a request names, in one statement; other projects' rows are not there.
+
+    Nor is what an erasure has emptied, or what a running one will empty.
 
     Raises Unauthenticated if the key has been revoked, or has expired.
     """
@@ -192,10 +198,21 @@ def look(sender: Sender, table: Table, wanted: Wanted) -> Known:
         "people": array(wanted.people),
         "digests": array(digests),
     }
-    known = fetch(_LOOK.format(table=table), parameters, Known)
+    known = fetch(_looking(table), parameters, Known)
     if known.consent_default is None:
         raise Unauthenticated
     known.erased = {digests[digest] for digest in known.erased}
+    if known.leaving:
+        known.images = {
+            image: uploader
+            for image, uploader in known.images.items()
+            if uploader not in known.leaving
+        }
+        known.inferences = {
+            uuid: seen
+            for uuid, seen in known.inferences.items()
+            if known.leaving.isdisjoint((seen.user_id, seen.uploader))
+        }
     return known
 
 

@@ -4,7 +4,7 @@ They are plain values. The database makes of one JSON document as many rows as i
 thousand cost one round trip, and none is stored unless all are.
 """
 
-from collections.abc import Collection, Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -90,10 +90,8 @@ _TYPES = {
     "attempts": "smallint",
     "position": "int",
 }
-# In a CTE that is read once: an erasure that this statement does not see waits for it.
-_GATE = """gate AS MATERIALIZED (
-        SELECT emend_refuse(%(project)s::bigint, %(named)s::text[], %(digests)s::bytea[]) AS ok
-    )"""
+# An erasure that this statement does not see waits for it. As a sub-select it is asked once.
+_GATE = "(SELECT emend_refuse(%(project)s::bigint, %(named)s::text[], %(digests)s::bytea[]))"
 _INFERENCE = InferenceRow.__struct_fields__
 _PLACED = ("position", "inference_id", "inference_uuid")  # decided while it is stored
 _FEEDBACK = tuple(column for column in FeedbackRow.__struct_fields__ if column not in _PLACED)
@@ -110,14 +108,14 @@ _PEOPLE = f"""
 """  # noqa: S608  built of the column names above alone
 _INFERENCES = f"""
     INSERT INTO feedback_inference ({", ".join(_INFERENCE)})
-    SELECT {", ".join(_INFERENCE)} FROM gate, {_read("inferences", _INFERENCE)} WHERE gate.ok
+    SELECT {", ".join(_INFERENCE)} FROM {_read("inferences", _INFERENCE)} WHERE {_GATE}
     RETURNING number, id, created_at
 """  # noqa: S608
 _ANSWER = """
     SELECT json_object_agg(id, json_build_object('number', number, 'created_at', created_at))::text
 """
 _STORE_INFERENCES = f"""
-    WITH {_GATE}, people AS ({_PEOPLE}), stored AS ({_INFERENCES}) {_ANSWER} FROM stored
+    WITH people AS ({_PEOPLE}), stored AS ({_INFERENCES}) {_ANSWER} FROM stored
 """
 
 
@@ -128,12 +126,12 @@ def _storing_feedback(*, makes_inferences: bool) -> str:
     number = "coalesce(r.inference_id, made.number)"
     # Numbered in the order sent: of a person's acts on one inference the latest counts.
     return f"""
-        WITH {_GATE}, people AS ({_PEOPLE}), {made} stored AS (
+        WITH people AS ({_PEOPLE}), {made} stored AS (
             INSERT INTO feedback ({", ".join(_FEEDBACK)}, inference_id)
             SELECT {", ".join(f"r.{column}" for column in _FEEDBACK)},
                 {number if makes_inferences else "r.inference_id"}
-            FROM gate CROSS JOIN {_read("feedback", (*_FEEDBACK, *_PLACED))}
-            {join if makes_inferences else ""} WHERE gate.ok
+            FROM {_read("feedback", (*_FEEDBACK, *_PLACED))}
+            {join if makes_inferences else f"WHERE {_GATE}"}
             ORDER BY r.position
             RETURNING number, id, created_at
         ) {_ANSWER} FROM stored
@@ -150,7 +148,7 @@ def store(
     *,
     project: Project,
     known_people: Container[str],
-    others: Collection[str] = (),
+    others: Iterable[str | None] = (),
 ) -> dict[UUID, Stored]:
     """Store rows and the people in them who are new; return what the database gave them, by id.
 
@@ -162,11 +160,12 @@ def store(
     if not rows:
         return {}
     named = {row.user_id for row in rows if row.user_id is not None} - {WITHHELD}
+    involved = named.union(person for person in others if person is not None)
     new = sorted(user_id for user_id in named if user_id not in known_people)
     parameters: dict[str, object] = {
         "project": project.pk,
         "named": array(named),
-        "digests": array(bytea(digest_of(project, who)) for who in named.union(others)),
+        "digests": array(bytea(digest_of(project, person)) for person in involved),
         "people": _json([{"project_id": project.pk, "user_id": user_id} for user_id in new]),
     }
     if inferences:

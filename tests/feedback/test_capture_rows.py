@@ -2,8 +2,9 @@
 
 import pytest
 from django.db import connection
+from psycopg import _queries
 
-from feedback.capture import rows
+from feedback.capture import lookups, rows
 from feedback.models import Example, Feedback, Inference
 from feedback.processing import examples
 
@@ -40,3 +41,9 @@ def test_it_works(model, row, types, others):
         kind = types.get(name, "text")
         accepted = {"character varying", "text"} if kind == "text" else {long_names.get(kind, kind)}
         assert columns[name] in accepted, name
+
+
+def test_psycopg_remembers_how_to_bind_the_statements():
+    statements = [rows._STORE_INFERENCES, rows._STORE_FEEDBACK, rows._STORE_BOTH]
+    statements += [lookups._looking("feedback"), lookups._looking("feedback_inference")]
+    assert max(map(len, statements)) <= _queries.MAX_CACHED_STATEMENT_LENGTH
