@@ -1,4 +1,4 @@
-"""The demo over several seeds: accuracy before and after, the ceiling, with and without vandals.
+"""The demo over several seeds: accuracy before and after, the ceiling, vandals, an erasure.
 
 python -m benchmarks.loop [--reviews FILE.tsv] [--seeds 5]
 """
@@ -38,6 +38,9 @@ def main() -> None:
     print(
         f"with 40% vandals   trust off refused {caught}, on promoted {resisted} of {len(results)}"
     )
+    equal = sum(result["erasure"]["hash_equal"] for result in results)
+    longest = max(result["erasure"]["seconds"] for result in results)
+    print(f"one person erased  equal weights {equal} of {len(results)}, at most {longest} s")
 
 
 def run(seed: int, reviews: Path | None, folder: str) -> dict[str, Any]:

@@ -102,6 +102,11 @@ def redis_url() -> str | None:
     return f"redis+socket://{quote(str(_redis_socket()))}" if _redis_binary() else None
 
 
+def for_redis(url: str) -> str:
+    """Return kombu's URL of a Redis as the client `redis` reads it: they name sockets otherwise."""
+    return url.replace("redis+socket://", "unix://")
+
+
 def ensure_running(*, needs_redis: bool = False) -> None:
     """Run what no URL names for as long as this process lives, or join those that run already.
 

@@ -124,7 +124,7 @@ class FileMissing(FileDamaged):
 
 
 class Unavailable(EmendError):
-    """Nothing was stored; the client may try again after `Retry-After` seconds."""
+    """Nothing was stored, unless `detail` says what; try again after `Retry-After` seconds."""
 
     code = "api.unavailable"
     status = 503

@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from config import embedded
 from config.database import is_stuck
 
 BROKER_SECONDS = 1.0  # a frozen broker must not hold up the answer for longer
@@ -63,11 +64,10 @@ def has_free_disk() -> bool:
 def _broker_answers() -> bool:
     if not settings.REDIS_URL:
         return False
-    url = settings.REDIS_URL.replace("redis+socket://", "unix://")  # as kombu and as redis say it
     no_retry = Retry(NoBackoff(), 0)
     try:
         with redis.Redis.from_url(
-            url,
+            embedded.for_redis(settings.REDIS_URL),
             socket_timeout=BROKER_SECONDS,
             socket_connect_timeout=BROKER_SECONDS,
             retry=no_retry,

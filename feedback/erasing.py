@@ -6,6 +6,7 @@ answer below it stays as a stub, without content and without a person; its `inpu
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -13,9 +14,10 @@ from django.db import connection, transaction
 
 from config import storage
 from config.storage import DIGEST_LENGTH
+from feedback import outdoing
 from feedback.images import FOLDER
-from feedback.models import Feedback, Image, Inference, Task
-from feedback.signals import EXPLICIT, IMPLICIT
+from feedback.models import Contributor, Feedback, Image, Inference, Task
+from feedback.outdoing import IS_OUTDONE
 from privacy import idempotency
 from privacy.holders import Counts, note_files
 from privacy.models import ErasureRequest, Project
@@ -23,9 +25,15 @@ from privacy.models import ErasureRequest, Project
 SHORTEST_NAME = 4  # of a user_id that is looked for in texts
 FILES = 20  # removed while no picture can be stored: each takes a bucket a tenth of a second
 _ITS_TASKS = "SELECT id FROM feedback_task WHERE project_id = %(project)s"
+# An answer that was stored without a person is of whoever acted on it, where nobody else did.
 _THEIR_ANSWERS = f"""
     SELECT number FROM feedback_inference
-    WHERE task_id IN ({_ITS_TASKS}) AND user_id = %(user_id)s"""  # noqa: S608
+    WHERE task_id IN ({_ITS_TASKS}) AND user_id = %(user_id)s
+    UNION SELECT i.number FROM feedback AS f
+    JOIN feedback_inference AS i ON i.number = f.inference_id
+    WHERE f.project_id = %(project)s AND f.user_id = %(user_id)s AND i.user_id IS NULL
+        AND NOT EXISTS (SELECT FROM feedback AS g WHERE g.inference_id = i.number
+            AND g.user_id IS DISTINCT FROM %(user_id)s)"""  # noqa: S608
 # What they said, and what was said of their answers; who has one in hand is waited for.
 _CONCERNED = f"""
     SELECT number, coalesce(user_id = %(user_id)s, false), inference_id FROM feedback
@@ -87,8 +95,8 @@ _QUOTES = """
     concat_ws(' ', f.original, f.corrected, f.comment, f.metadata, f.rejections, r.corrected,
         r.reason) ~* %(pattern)s"""
 _IDENTIFYING_ANSWERS = f"""
-    {_THEIR_ANSWERS} AND (is_sensitive
-        OR concat_ws(' ', input, output, metadata, model_version) ~* %(pattern)s)"""
+    SELECT number FROM feedback_inference WHERE number IN ({_THEIR_ANSWERS}) AND (is_sensitive
+        OR concat_ws(' ', input, output, metadata, model_version) ~* %(pattern)s)"""  # noqa: S608
 _IDENTIFYING = f"""
     SELECT f.number FROM feedback AS f LEFT JOIN feedback_review AS r ON r.feedback_id = f.number
     WHERE f.number IN (
@@ -97,29 +105,21 @@ _IDENTIFYING = f"""
         ON f.inference_id = i.number
     ) AND ('feedback.sensitive' = ANY(f.flags) OR f.inference_id = ANY(%(numbers)s) OR {_QUOTES})
     ORDER BY f.number"""  # noqa: S608
-# What a dataset knows by the name on both acts (see training/curation/deciding.py) it must know
-# without a name: the earlier act is outdone for good.
-_OUTDONE = """
+# What a dataset knows by the name on both acts it must know without a name: the earlier act is
+# outdone for good.
+_OUTDONE = f"""
     UPDATE feedback_example AS e SET superseded_at = now() FROM feedback AS f
     WHERE e.feedback_id = f.number AND e.superseded_at IS NULL
-        AND f.project_id = %(project)s AND f.user_id = %(user_id)s AND EXISTS (
-            SELECT FROM feedback AS g LEFT JOIN feedback_review AS q ON q.feedback_id = g.number
-            WHERE g.inference_id = f.inference_id AND g.user_id = f.user_id
-                AND g.number <> f.number AND g.signal = ANY(%(explicit)s)
-                AND (g.is_verified OR q.decision = 'accept')
-                AND (g.status = 'processed' OR (g.status = 'flagged' AND g.signal = 'down'
-                    AND g.corrected IS NULL AND q.id IS NULL
-                    AND g.flags = ARRAY['feedback.no_fix']::varchar[]))
-                AND (g.number > f.number OR e.signal = ANY(%(implicit)s)))"""
-_UNLINK = (
-    """
-    UPDATE feedback SET user_id = %(to)s, session_id = '', metadata = '{}', comment = '',
-        act_hash = NULL, fingerprint = ''
-    WHERE project_id = %(project)s AND user_id = %(user_id)s""",
+        AND f.project_id = %(project)s AND f.user_id = %(user_id)s AND {IS_OUTDONE}"""  # noqa: S608
+_UNLINK = (  # answers first: some are theirs by their acts alone
     f"""
     UPDATE feedback_inference SET user_id = %(to)s, session_id = '', metadata = '{{}}',
         target_type = '', target_id = '', fingerprint = ''
     WHERE number IN ({_THEIR_ANSWERS})""",  # noqa: S608
+    """
+    UPDATE feedback SET user_id = %(to)s, session_id = '', metadata = '{}', comment = '',
+        act_hash = NULL, fingerprint = ''
+    WHERE project_id = %(project)s AND user_id = %(user_id)s""",
     """
     UPDATE feedback_image SET user_id = %(to)s
     WHERE project_id = %(project)s AND user_id = %(user_id)s""",
@@ -157,13 +157,14 @@ def erase_rows(erasure: ErasureRequest) -> Counts:
         counts.update(act(erasure))
     shown = pictured(erasure.project, erasure.user_id)
     theirs, others, answers, acted_on = hold(erasure.project, erasure.user_id, *shown)
-    counts["privacy.IdempotencyKey"] = _forget_answers(erasure, [*theirs], answers)
+    forgotten = _forget_answers(erasure.project, erasure.user_id, [*theirs], answers)
+    counts["privacy.IdempotencyKey"] = forgotten
     counts.update(_delete_feedback(sorted(theirs)))
     counts.update(_empty(sorted(others), answers))
     counts.update(_delete_stubs(acted_on))
     _change(_LOOK_AGAIN, numbers=list(acted_on))
     counts.update(_delete_images(erasure))
-    counts.update(_delete_contributors(person))
+    counts.update(_delete_contributors(_contributors(person)))
     counts.update(_delete_letters(person))
     return dict(counts)
 
@@ -179,10 +180,13 @@ def hold(
     # Scores take tasks before feedback, and so does this.
     list(Task.objects.filter(project=project).order_by("pk").select_for_update(no_key=True))
     concerned = _rows(_CONCERNED, person)
+    _rows(_LOCK_ANSWERS, person)
+    # Asked again: on one of them somebody else may have acted until it was locked.
+    answers = _rows(_LOCK_ANSWERS, person)
     return Concerned(
         theirs={number for number, is_theirs, _ in concerned if is_theirs},
         others={number for number, is_theirs, _ in concerned if not is_theirs},
-        answers=[number for (number,) in _rows(_LOCK_ANSWERS, person)],
+        answers=[number for (number,) in answers],
         acted_on={inference for _, is_theirs, inference in concerned if is_theirs},
     )
 
@@ -195,15 +199,15 @@ def pictured(project: Project, user_id: str) -> tuple[list[int], list[int]]:
     return [number for (number,) in feedback], answers
 
 
-def _forget_answers(erasure: ErasureRequest, feedback: list[int], answers: list[int]) -> int:
+def _forget_answers(project: Project, user_id: str, feedback: list[int], answers: list[int]) -> int:
     """Take what clients were answered about these rows out of what a repeat would get."""
     rows = (
         Feedback.objects.filter(pk__in=feedback),
         Inference.objects.filter(pk__in=answers),
-        Image.objects.filter(project=erasure.project, user_id=erasure.user_id),
+        Image.objects.filter(project=project, user_id=user_id),
     )
     ids = {str(uuid) for found in rows for uuid in found.values_list("uuid", flat=True)}
-    return idempotency.forget(erasure.project, ids)
+    return idempotency.forget(project, ids)
 
 
 def _person(project: Project, user_id: str) -> dict[str, Any]:
@@ -284,11 +288,16 @@ def _named(digests: Iterable[str]) -> set[str]:
     return set(rows.values_list("sha256", flat=True))
 
 
-def _delete_contributors(person: dict[str, Any]) -> Counts:
+def _contributors(person: dict[str, Any]) -> dict[int, bool]:
+    """Return the person's rows; of each whether it is a decision about them and no mere score."""
     found = f"""
-        SELECT id FROM feedback_contributor
+        SELECT id, standing = 'quarantined' OR is_held FROM feedback_contributor
         WHERE task_id IN ({_ITS_TASKS}) AND user_id = %(user_id)s FOR UPDATE"""  # noqa: S608
-    ids = [pk for (pk,) in _rows(found, person)]
+    return dict(_rows(found, person))
+
+
+def _delete_contributors(found: Iterable[int]) -> Counts:
+    ids = list(found)
     return {
         **_delete("feedback.HistoricalContributor", "feedback_historicalcontributor", "id", ids),
         **_delete("feedback.Contributor", "feedback_contributor", "id", ids),
@@ -302,7 +311,8 @@ def _delete_letters(person: dict[str, Any]) -> Counts:
 def remove_files(erasure: ErasureRequest) -> Counts:
     """Remove the pictures that were noted, and what interrupted writes and removals left of them.
 
-    One that somebody has uploaded since is theirs, and stays. Raises Unavailable.
+    One that somebody has uploaded since is theirs: it stays, and is noted no more. Raises
+    Unavailable.
     """
     noted = erasure.files.get(FOLDER, [])
     if not noted:
@@ -311,15 +321,19 @@ def remove_files(erasure: ErasureRequest) -> Counts:
     for name, _ in storage.digests(FOLDER):
         if len(name) > DIGEST_LENGTH:
             leftovers[name[:DIGEST_LENGTH]].append(name)
-    waiting = iter(noted)
+    waiting, stay = iter(noted), set[str]()
     while digests := list(islice(waiting, FILES)):
-        _remove(digests, leftovers)
-    return {f"storage/{FOLDER}": len(noted)}
+        stay |= _remove(digests, leftovers)
+    erasure.files[FOLDER] = sorted(set(noted) - stay)
+    return {f"storage/{FOLDER}": len(erasure.files[FOLDER])}
 
 
 @transaction.atomic
-def _remove(digests: list[str], leftovers: dict[str, list[str]]) -> None:
-    """Remove files while no upload is on its way: it would lose its file between row and commit."""
+def _remove(digests: list[str], leftovers: dict[str, list[str]]) -> set[str]:
+    """Remove files, and return those that stay: a row names them.
+
+    No upload is on its way meanwhile: it would lose its file between row and commit.
+    """
     with connection.cursor() as cursor:
         cursor.execute("LOCK TABLE feedback_image IN SHARE MODE")
     named = _named(digests)
@@ -328,6 +342,7 @@ def _remove(digests: list[str], leftovers: dict[str, list[str]]) -> None:
             storage.delete(digest, FOLDER)
         for name in leftovers.get(digest, ()):
             storage.delete(name, FOLDER)
+    return named
 
 
 def identifying(project: Project, user_id: str) -> tuple[list[int], list[int]]:
@@ -366,10 +381,22 @@ def unlink(project: Project, user_id: str, to: str | None) -> None:
     Call in a transaction that may rewrite history.
     """
     person = _person(project, user_id)
-    hold(project, user_id)
+    held = hold(project, user_id)
+    _forget_answers(project, user_id, [*held.theirs], held.answers)
     empty(*identifying(project, user_id))
-    _change(_OUTDONE, **person, explicit=EXPLICIT, implicit=IMPLICIT)
+    _change(_OUTDONE, **person, **outdoing.PARAMETERS)
     for statement in _UNLINK:
         _change(statement, **person, to=to)
-    _delete_contributors(person)
+    contributors = _contributors(person)
+    # What a moderator or the scores decided against a person is not theirs to undo.
+    stay = [pk for pk, is_decided in contributors.items() if is_decided]
+    _delete_contributors(contributors.keys() - stay)
+    transaction.on_commit(partial(_forget_figures, stay))
     _delete_letters(person)
+
+
+def _forget_figures(contributors: list[int]) -> None:
+    """Leave of people how they stand alone; in a transaction that changed none of their acts."""
+    Contributor.objects.filter(pk__in=contributors).update(
+        honesty=None, evidence=None, acts=0, agreed=0, disagreed=0, scored_at=None
+    )

@@ -1,7 +1,7 @@
 """What feedback holds of people: the table, who stands in it, and a copy for one of them."""
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, TypeAlias
 
 from django.db.models import CASCADE, Exists, Model, OuterRef, Q, QuerySet
 
@@ -10,6 +10,8 @@ from feedback.models import Contributor, DeadLetter, Feedback, Image, Inference,
 from privacy.holders import Counts, Holder, Holdings, Step
 from privacy.models import Project
 from privacy.tombstones import WITHHELD
+
+Table: TypeAlias = tuple[type[Model], QuerySet[Any]]
 
 CHUNK_ROWS = 1_000
 WITH_ACT = "while the act is kept"
@@ -158,21 +160,22 @@ _STUB = Q(
 
 def people(project: Project) -> Iterator[tuple[str, str]]:
     """Yield who stands in which table; who has no name any more stands in none."""
-    for model, rows in _tables(project):
+    # Letters from before they said whose they are may be anybody's.
+    strays: list[Table] = [(DeadLetter, DeadLetter.objects.filter(project=None))]
+    for model, rows in _tables(project) + strays:
         named = rows.exclude(user_id=None).exclude(user_id=WITHHELD).order_by("user_id")
         for user_id in named.values_list("user_id", flat=True).distinct().iterator():
             yield model._meta.label, user_id
 
 
-def _tables(project: Project) -> Iterable[tuple[type[Model], QuerySet[Any]]]:
+def _tables(project: Project) -> list[Table]:
     ours = list(project.tasks.values_list("pk", flat=True))
-    whose = Q(project=project) | Q(project=None)  # letters from before they said so
     return [
         (Feedback, Feedback.objects.filter(project=project)),
         (Inference, Inference.objects.filter(task__in=ours)),
         (Image, Image.objects.filter(project=project)),
         (Contributor, Contributor.objects.filter(task__in=ours)),
-        (DeadLetter, DeadLetter.objects.filter(whose)),
+        (DeadLetter, DeadLetter.objects.filter(project=project)),
     ]
 
 

@@ -16,7 +16,7 @@ def every_model_is_declared(**_: Any) -> list[CheckMessage]:
     return [
         Error(
             f"{label} does not say what it holds of a person.",
-            hint="Add a Holder for it to the holders.py of its app.",
+            hint="Add a Holder for it to the holdings.py of its app.",
             id="privacy.E001",
         )
         for label in sorted(silent)

@@ -8,11 +8,13 @@ import hmac
 import logging
 import math
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
+from django.apps import apps
 from django.db import OperationalError, connection, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
@@ -42,8 +44,7 @@ def request(*, project: Project, user_id: str, by: str) -> ErasureRequest:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [lock_key(f"erase {digest.hex()}")])
         living = ErasureRequest.objects.living().filter(project=project, subject_digest=digest)
         if known := living.order_by("-pk").first():
-            subject = DataSubject.objects.filter(project=project, user_id=user_id)
-            is_back = known.status == "done" and subject.exists()
+            is_back = known.status == "done" and _stands(project, user_id)
             return _again(known, user_id) if is_back else retry(known)
         entry = Entry(
             requested_at=timezone.now(),
@@ -56,6 +57,13 @@ def request(*, project: Project, user_id: str, by: str) -> ErasureRequest:
         erasure = begin(project, entry, user_id=user_id, by=by)
         erasure_log.write(entry)  # before the commit: nobody is told of what the log misses
         return erasure
+
+
+def _stands(project: Project, user_id: str) -> bool:
+    subject = DataSubject.objects.filter(project=project, user_id=user_id)
+    return subject.exists() or any(
+        any(holdings.counted(project, user_id).values()) for holdings in holders.registered()
+    )
 
 
 def begin(project: Project, entry: Entry, *, user_id: str | None, by: str) -> ErasureRequest:
@@ -85,11 +93,16 @@ def retry(erasure: ErasureRequest) -> ErasureRequest:
 
 
 def _restart(erasure: ErasureRequest) -> None:
-    """Let all steps be done once more; what they did before still counts."""
+    """Let all steps be done once more; what they did before still counts.
+
+    Steps that are not atomic count anew all that they ever did.
+    """
+    again = {step.name for step in steps() if not step.is_atomic}
     erasure.status, erasure.error, erasure.lease_until, erasure.horizon = "running", "", None, None
     erasure.steps = {
         f"{name} before {erasure.attempts}" if " " not in name else name: counts
         for name, counts in erasure.steps.items()
+        if name not in again
     }
     erasure.save()
 
@@ -106,12 +119,13 @@ def waiting_seconds() -> float | None:
 
 
 def erase_next(*, only: ErasureRequest | None = None) -> ErasureRequest | None:
-    """Claim one erasure, or that one, and carry it out; return it, or None if there is none.
+    """Claim one erasure and carry it out; return it, or None if there is none.
 
+    With `only` it is that one, or one of its project that stands before it.
     Raises Unavailable where the storage is away; then it is tried again when its lease is over.
     """
     waiting = executable()
-    mine = waiting if only is None else waiting.filter(pk=only.pk)
+    mine = waiting if only is None else waiting.filter(project=only.project_id)
     # Whoever wants to be forgotten is not given up, however many workers die.
     erasure = leases.claim(mine, most_attempts=math.inf)
     if erasure is not None:
@@ -198,15 +212,26 @@ def _forget_samples(_erasure: ErasureRequest) -> Counts:
     return {}
 
 
-def remains(project: Project, digest: bytes) -> Counts:
-    """Count by holder the places where a person of that keyed hash still stands."""
+def remains(project: Project, digest: bytes, *, before: datetime | None = None) -> Counts:
+    """Count by holder the places where a person of that keyed hash still stands.
+
+    With `before` only those with rows from before that time.
+    """
     counts: Counter[str] = Counter()
     known: dict[str, bool] = {}
     for label, user_id in holders.people(project):
         if user_id not in known:
             known[user_id] = tombstones.digest_of(project, user_id) == digest
-        counts[label] += known[user_id]
+        counts[label] += known[user_id] and (
+            before is None or _has_older(project, label, user_id, before)
+        )
     return {label: n for label, n in sorted(counts.items()) if n}
+
+
+def _has_older(project: Project, label: str, user_id: str, than: datetime) -> bool:
+    model: Any = apps.get_model(label)
+    rows = model._default_manager.filter(holders.of_project(model, project), user_id=user_id)
+    return bool(rows.filter(created_at__lt=than).exists())
 
 
 def _finish(erasure: ErasureRequest) -> Counts:
@@ -261,6 +286,8 @@ def replay() -> list[ErasureRequest]:
 
     Raises Unavailable, and NotErased where the log's people cannot be recognised with this key.
     """
+    # The numbers of transactions begin anew in another server, and a restore may be into one.
+    ErasureRequest.objects.filter(status="running").update(horizon=None)
     wanted, strange = {}, 0
     for entry in erasure_log.entries():
         wanted[entry.project, entry.subject] = entry
@@ -277,8 +304,10 @@ def replay() -> list[ErasureRequest]:
 
 
 def _replay(project: Project, wanted: dict[str, Entry]) -> list[ErasureRequest]:
-    users = {user_id for _, user_id in holders.people(project)}
-    here = {tombstones.digest_of(project, user_id).hex(): user_id for user_id in users}
+    places: defaultdict[str, list[str]] = defaultdict(list)
+    for label, person in holders.people(project):
+        places[person].append(label)
+    here = {tombstones.digest_of(project, user_id).hex(): user_id for user_id in places}
     begun = []
     for subject, entry in wanted.items():
         user_id = here.get(subject)
@@ -287,15 +316,18 @@ def _replay(project: Project, wanted: dict[str, Entry]) -> list[ErasureRequest]:
             begun.append(begin(project, entry, user_id=user_id, by="the erasure log"))
         elif known.status != "done":
             begun.append(retry(known))
-        elif user_id is not None and not is_lawfully_back(known, user_id):
+        elif user_id is not None and not _is_lawfully_back(known, user_id, places[user_id]):
             begun.append(_again(known, user_id))
     return begun
 
 
-def is_lawfully_back(erasure: ErasureRequest, user_id: str) -> bool:
-    """Return whether the person came anew after the tombstone's end, and was not restored."""
-    subject = DataSubject.objects.filter(project=erasure.project, user_id=user_id)
-    return subject.filter(created_at__gt=erasure.tombstone_until).exists()
+def _is_lawfully_back(erasure: ErasureRequest, user_id: str, labels: list[str]) -> bool:
+    """Return whether the person came anew after the tombstone's end, and nothing was restored."""
+    project, ended_at = erasure.project, erasure.tombstone_until
+    subject = DataSubject.objects.filter(project=project, user_id=user_id)
+    return subject.filter(created_at__gt=ended_at).exists() and not any(
+        _has_older(project, label, user_id, ended_at) for label in labels
+    )
 
 
 @transaction.atomic

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from django.db.models import Model, Q
+
 from privacy.models import ErasureRequest, Project
 
 Counts = dict[str, int]  # by the label of a holder, perhaps with a word on what was done
@@ -42,7 +44,8 @@ class Step:
     """One part of an erasure; `says` is what a person reads while it goes on.
 
     An atomic step runs in one transaction with the note that it is done. Any other may be begun
-    again after it was cut off, and must come to the same counts; it comes when all rows are gone.
+    again after it was cut off or after a later one failed, and must come to the same counts; it
+    comes when all rows are gone.
     """
 
     name: str
@@ -134,6 +137,14 @@ def steps() -> list[Step]:
 def people(project: Project) -> Iterator[tuple[str, str]]:
     for holdings in registered():
         yield from holdings.people(project)
+
+
+def of_project(model: type[Model], project: Project) -> Q:
+    """Return which rows of a model are a project's, or lost what would tell whose they are."""
+    fields = {field.name: field.related_model for field in model._meta.fields}
+    owners = (f"{name}__project" for name, owner in fields.items() if hasattr(owner, "project"))
+    path = "project" if "project" in fields else next(owners)
+    return Q(**{path: project}) | Q(**{f"{path}__isnull": True})
 
 
 def named(folder: str, names: Collection[str]) -> set[str]:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 
@@ -106,7 +107,7 @@ def erase(erasure: ErasureRequest) -> Counts:
     ids = list(subject.values_list("pk", flat=True))
     history = Consent.history.filter(subject__in=ids)
     consents = Consent.objects.filter(subject__in=ids)
-    counts = {
+    counts = {  # in this order: who is gone is named by no other row
         "privacy.HistoricalConsent": history._raw_delete(history.db),
         "privacy.Consent": consents._raw_delete(consents.db),
         "privacy.DataSubject": subject._raw_delete(subject.db),
@@ -124,9 +125,17 @@ def is_named(user_id: str, text: str) -> bool:
 
 
 def _forget_names(user_id: str) -> int:
-    """Empty what the admin's log calls this person; of other projects' people of that name, too."""
-    people = LogEntry.objects.filter(content_type__model__in=("datasubject", "contributor"))
-    return people.filter(object_repr=user_id).update(object_repr="", change_message="")
+    """Empty what the admin's log calls somebody of that name whose row is gone.
+
+    A row that stands is that of another project's person.
+    """
+    emptied = 0
+    for kind in ContentType.objects.filter(model__in=("datasubject", "contributor")):
+        others = kind.get_all_objects_for_this_type(user_id=user_id)
+        entries = LogEntry.objects.filter(content_type=kind, object_repr=user_id)
+        entries = entries.exclude(object_id__in=[str(row.pk) for row in others])
+        emptied += entries.update(object_repr="", change_message="")
+    return emptied
 
 
 def _drop_messages(user_id: str) -> int:

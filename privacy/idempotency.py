@@ -68,8 +68,10 @@ def answer_once(
     """
     if header is None:
         return answer()
-    key_digest = hashlib.sha256(_key_in(header).encode()).digest()
-    print_ = fingerprint(project, body, endpoint)
+    key = _key_in(header)
+    key_digest = hashlib.sha256(key.encode()).digest()
+    # With the key, of which only a digest is kept: nobody can try user_ids against the print.
+    print_ = fingerprint(project, body, endpoint, key)
     with transaction.atomic():
         with connection.cursor() as cursor:
             lock = lock_key(f"idempotency {project.pk} {key_digest.hex()}")

@@ -275,6 +275,7 @@ DAYS_KEPT = {
     Kept.ACCESS_LOG: 730,
     Kept.TOMBSTONE: 90,
 }
+LEAST_ACCESS_LOG_DAYS = 30  # nobody of the staff wipes the record of their own looks
 
 
 class RetentionRule(models.Model):
@@ -287,7 +288,14 @@ class RetentionRule(models.Model):
     _change_reason: str  # simple_history writes it into the history row
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["project", "kind"], name="one_rule_a_kind")]
+        constraints = [
+            models.UniqueConstraint(fields=["project", "kind"], name="one_rule_a_kind"),
+            models.CheckConstraint(
+                condition=~models.Q(kind=Kept.ACCESS_LOG)
+                | models.Q(days__gte=LEAST_ACCESS_LOG_DAYS),
+                name="looks_stay_on_record",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.days} days"

@@ -17,10 +17,12 @@ import msgspec
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.core import signing
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import path
 from django.utils import timezone
+from django.views.csrf import csrf_failure
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
@@ -44,6 +46,8 @@ from privacy.subjects import Preferences
 
 COOKIE = "emend_privacy"
 PERSON_FIELD = "person"  # in every form: whom it is about
+SHOWN_FIELD = "shown"  # which switches were on when the form was shown
+OF_ANOTHER, UNCHECKED, BROKEN = "of another", "unchecked", "broken"  # why a page is refused
 LIFE = timedelta(minutes=30)
 SHOWN = 20
 LOOKS = 10
@@ -98,12 +102,14 @@ def _page(*methods: str) -> Callable[[View], Callable[[HttpRequest], HttpRespons
                 visit = _visit_of(request)
                 project = Project.objects.get(slug=visit.project)
                 if request.method == "POST" and _is_of_another(request, visit, project):
-                    return _refusal(request, Forbidden(), is_of_another=True)
+                    return _refusal(request, Forbidden(), why=OF_ANOTHER)
                 return view(request, visit, project)
             except (Erased, NotFound):
                 return redirect("privacy:page")
             except EmendError as refusal:
                 return _refusal(request, refusal)
+            except (OperationalError, InterfaceError):  # the database is away
+                return _refusal(request, Unavailable(), why=BROKEN)
 
         return shown
 
@@ -185,11 +191,9 @@ def _show(
     return render(request, f"privacy/{name}.html", whose | context)
 
 
-def _refusal(
-    request: HttpRequest, refusal: EmendError, *, is_of_another: bool = False
-) -> HttpResponse:
-    context: dict[str, Any] = {"is_of_another": is_of_another}
-    context["is_closed"] = isinstance(refusal, Forbidden)
+def _refusal(request: HttpRequest, refusal: EmendError, *, why: str = "") -> HttpResponse:
+    context: dict[str, Any] = {"why": why, "is_closed": isinstance(refusal, Forbidden)}
+    context["is_sure"] = request.method in {"GET", "HEAD"} or why != BROKEN
     if isinstance(refusal, Throttled):
         context["minutes"] = math.ceil(refusal.retry_after_seconds / 60)
     response = render(request, "privacy/refusal.html", context, status=refusal.status)
@@ -199,6 +203,13 @@ def _refusal(
     if isinstance(refusal, Unavailable):
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return response
+
+
+def unchecked(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Answer a form that does not show that it is of this site; the admin has its own page."""
+    if request.path_info.startswith("/privacy/"):
+        return _refusal(request, Forbidden(), why=UNCHECKED)
+    return csrf_failure(request, reason)
 
 
 @_page("GET", "HEAD")
@@ -237,7 +248,7 @@ def _person(visit: Visit) -> str:
 
 
 def _looks(project: Project, user_id: str) -> list[dict[str, Any]]:
-    newest = subjects.accesses(project, user_id)
+    newest = subjects.accesses(project, user_id, but=[Action.PAGE])
     found = [look for look, _ in zip(newest, range(LOOKS), strict=False)]
     labels = dict(Action.choices)
     return [look | {"what": labels.get(look["action"], look["action"])} for look in found]
@@ -249,11 +260,18 @@ def preferences(request: HttpRequest, visit: Visit, project: Project) -> HttpRes
     user_id = _person(visit)
     subject = DataSubject.objects.filter(project=project, user_id=user_id).first()
     now = asdict(subjects.preferences(project, subject))
-    changed = {name: name in request.POST for name in now if now[name] != (name in request.POST)}
+    shown = request.POST.get(SHOWN_FIELD, "")
+    # On a page that was opened long ago only what was switched there is meant.
+    changed = {
+        name: is_on
+        for name in now
+        if (is_on := name in request.POST) not in {now[name], name in shown.split()}
+    }
     if changed.get("anonymous") and "confirmed" not in request.POST:
         context = {
             "what": subjects.named(project, user_id),
             "kept": [name for name in now if name in request.POST],
+            "shown": shown,
         }
         return _show(request, "anonymise", project, user_id, context)
     done = {name: "on" if is_on else "off" for name, is_on in changed.items()}

@@ -5,6 +5,7 @@ again in the transaction that removes it, a thousand at a time.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -32,6 +33,7 @@ from privacy.models import (
 logger = logging.getLogger(__name__)
 TASK = "privacy.apply_retention"
 EVERY = timedelta(days=1)
+LATE = timedelta(days=2)
 CHUNK_ROWS = 1_000  # that one transaction removes
 LOOK_ROWS = 100_000  # that are found at a time
 MOST_DAYS = 36_500  # a century: no time lies before the year 1
@@ -68,6 +70,7 @@ class Rule:
     rows: Callable[[Border], Rows]
     remove: Callable[[Border, Rows], None] = _delete
     prepare: Callable[[Project], None] = _nothing
+    waits: bool = True  # while somebody is erased: an erasure proves what became of each row
 
 
 @dataclass(frozen=True)
@@ -81,17 +84,17 @@ class Applied:
     number: int
 
 
-def by_age(kind: Kept, model: type[Model]) -> Rule:
-    """Return the rule for a table whose rows are over by the time they were made."""
+def _by_age(kind: Kept, model: type[Model]) -> Rule:
+    """Return the rule for a table whose rows are over by their age, and of which none is proven."""
 
     def rows(border: Border) -> Rows:
         project, before = border
         return model._default_manager.filter(project=project, created_at__lt=before)
 
-    return Rule(kind, rows)
+    return Rule(kind, rows, waits=False)
 
 
-_rules = [by_age(Kept.IDEMPOTENCY, IdempotencyKey), by_age(Kept.ACCESS_LOG, AccessRecord)]
+_rules = [_by_age(Kept.IDEMPOTENCY, IdempotencyKey), _by_age(Kept.ACCESS_LOG, AccessRecord)]
 
 
 def register(*rules: Rule) -> None:
@@ -100,15 +103,12 @@ def register(*rules: Rule) -> None:
 
 
 def apply(project: Project, *, dry_run: bool = False) -> list[Applied]:
-    """Remove what the project's rules let go; with `dry_run` only count it.
-
-    While somebody is erased nothing is removed: an erasure proves what became of each row.
-    """
-    days, now = days_kept(project), timezone.now()
+    """Remove what the project's rules let go; with `dry_run` only count it."""
+    days = days_kept(project)
     applied = []
     for rule in _rules:
         kept = days[rule.kind]
-        border = Border(project, now - timedelta(days=min(kept, MOST_DAYS)))
+        border = _border(project, kept)
         rows = rule.rows(border)
         number = rows.count() if dry_run else _remove(rule, border)
         applied.append(Applied(rule.kind, rows.model._meta.label, kept, border.before, number))
@@ -118,6 +118,23 @@ def apply(project: Project, *, dry_run: bool = False) -> list[Applied]:
     return applied
 
 
+def would_go(project: Project, kind: Kept, days: int) -> dict[str, int]:
+    """Return how many rows of which table would go if the project kept that kind so many days."""
+    border = _border(project, days)
+    counts: Counter[str] = Counter()
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = '20s'")  # there may be much
+        for rule in _rules:
+            if rule.kind == kind:
+                rows = rule.rows(border)
+                counts[rows.model._meta.label] += rows.count()
+    return dict(counts)
+
+
+def _border(project: Project, days: int) -> Border:
+    return Border(project, timezone.now() - timedelta(days=min(days, MOST_DAYS)))
+
+
 def is_erasing(project: Project) -> bool:
     return ErasureRequest.objects.filter(project=project, status="running").exists()
 
@@ -125,7 +142,7 @@ def is_erasing(project: Project) -> bool:
 def _remove(rule: Rule, border: Border) -> int:
     removed = 0
     for chunk in _chunks(rule.rows(border)):
-        if is_erasing(border.project):
+        if rule.waits and is_erasing(border.project):
             break
         removed += _remove_chunk(rule, border, chunk)
     return removed
@@ -154,16 +171,23 @@ def _remove_chunk(rule: Rule, border: Border, keys: list[Any]) -> int:
 
 
 def due() -> list[Project]:
-    """Return the projects whose rules were not applied within a day; not where one is erased."""
+    """Return the projects whose rules were not applied within a day.
+
+    Where somebody is erased that is about the rules which do not wait for it.
+    """
     recent = Upkeep.objects.filter(task__startswith=TASK, done_at__gt=Now() - EVERY)
     done = set(recent.values_list("task", flat=True))
-    erasing = ErasureRequest.objects.filter(status="running").values("project")
-    waiting = Project.objects.exclude(pk__in=erasing).order_by("pk")
-    return [project for project in waiting if _upkeep(project) not in done]
+    running = ErasureRequest.objects.filter(status="running")
+    erasing = set(running.values_list("project", flat=True))
+    return [
+        project
+        for project in Project.objects.order_by("pk")
+        if _upkeep(project, is_part=project.pk in erasing) not in done
+    ]
 
 
-def _upkeep(project: Project) -> str:
-    return f"{TASK} {project.pk}"
+def _upkeep(project: Project, *, is_part: bool = False) -> str:
+    return f"{TASK} {project.pk}{' in part' if is_part else ''}"
 
 
 def waiting_seconds() -> float | None:
@@ -177,8 +201,16 @@ def apply_due() -> None:
     since = timezone.now() - timedelta(days=DAYS_KEPT[Kept.ACCESS_LOG])
     LogEntry.objects.filter(action_time__lt=since).delete()
     for project in due():
+        _warn(project)
+        was_erasing = is_erasing(project)
         apply(project)
-        if not is_erasing(project):
-            Upkeep.objects.update_or_create(
-                task=_upkeep(project), defaults={"done_at": timezone.now()}
-            )
+        task = _upkeep(project, is_part=was_erasing or is_erasing(project))
+        Upkeep.objects.update_or_create(task=task, defaults={"done_at": timezone.now()})
+
+
+def _warn(project: Project) -> None:
+    """Say so where not all rules were applied for days: an erasure hangs, or the work fails."""
+    done_at = Upkeep.objects.filter(task=_upkeep(project)).values_list("done_at", flat=True)
+    age = timezone.now() - (done_at.first() or project.created_at)
+    if age > LATE:
+        logger.warning("retention.waiting project=%s days=%d", project.slug, age.days)

@@ -22,8 +22,9 @@ Language = Annotated[
 ]
 
 
-class ConsentBody(msgspec.Struct, forbid_unknown_fields=True):
-    granted: bool
+class SaidBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Who says it, and as proof with which text."""
+
     user_token: Token | None = None
     text_version: Annotated[str, Meta(max_length=100, description="Of what was shown.")] = ""
     language: Language = ""
@@ -32,7 +33,11 @@ class ConsentBody(msgspec.Struct, forbid_unknown_fields=True):
     ] = ""
 
 
-class PreferencesBody(msgspec.Struct, forbid_unknown_fields=True):
+class ConsentBody(SaidBody, forbid_unknown_fields=True, kw_only=True):
+    granted: bool
+
+
+class PreferencesBody(SaidBody, forbid_unknown_fields=True, kw_only=True):
     """What is absent stays as it is."""
 
     collection: bool | UnsetType = UNSET
@@ -41,7 +46,6 @@ class PreferencesBody(msgspec.Struct, forbid_unknown_fields=True):
         bool | UnsetType,
         Meta(description="True unlinks what is held for ever, and stores later acts unlinked."),
     ] = UNSET
-    user_token: Token | None = None
 
 
 class ErasureBody(msgspec.Struct, forbid_unknown_fields=True):

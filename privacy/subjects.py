@@ -1,14 +1,15 @@
 """One person: what is held, what they prefer, and the end of the link to them."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
 from django.db import OperationalError, connection, transaction
+from django.db.models import Max
 from django.utils import timezone
 from psycopg.errors import DeadlockDetected, LockNotAvailable
 
@@ -16,7 +17,15 @@ from config.errors import NotFound, Unavailable
 from privacy import consent, holders, tombstones
 from privacy.consent import Proof
 from privacy.holders import Counts, Told
-from privacy.models import AccessRecord, Consent, ConsentDefault, DataSubject, Project, Purpose
+from privacy.models import (
+    AccessRecord,
+    Consent,
+    ConsentDefault,
+    DataSubject,
+    ErasureRequest,
+    Project,
+    Purpose,
+)
 
 SETTLE_SECONDS = 3.0
 LOCK_SECONDS = 8  # somebody waits for the answer
@@ -64,7 +73,7 @@ def prefer(
     """Record what a person prefers, all of it or nothing; a new person becomes a subject.
 
     Who wants to be anonymous is so from now on, and what is held of them is unlinked. Raises
-    Erased, and Unavailable as `anonymise` does; then all but the unlinking is done.
+    Erased, and Unavailable as `anonymise` does; then all but the unlinking is done, and it says so.
     """
     with transaction.atomic():
         tombstones.refuse(project, [user_id])
@@ -87,7 +96,11 @@ def prefer(
             subject.save(update_fields=["is_anonymous"])
     if wanted.anonymous:
         _let_captures_end()
-        subject = anonymise(project, user_id)
+        try:
+            subject = anonymise(project, user_id)
+        except Unavailable as in_use:
+            detail = "Your choices are stored; what was sent before is still linked. Try again."
+            raise Unavailable(detail) from in_use
     return subject
 
 
@@ -114,7 +127,7 @@ def anonymise(project: Project, user_id: str) -> DataSubject:
         subject = _unlink(project, user_id)
     # The row is written once more, for the number of the transaction that unlinked leads from the
     # person to what was theirs. So do moments: the first act came when the person became known.
-    subject.created_at = _day_of(subject.created_at)
+    subject.created_at = _came_on(subject)
     people = DataSubject.objects.filter(pk=subject.pk)
     people.update(created_at=subject.created_at, anonymized_at=subject.anonymized_at)
     return subject
@@ -133,6 +146,19 @@ def _impatient() -> Iterator[None]:
             detail = "What this person sent is in use right now. Try again in a minute."
             raise Unavailable(detail) from error
         raise
+
+
+def _came_on(subject: DataSubject) -> datetime:
+    """Return the day on which a person became known; who came back does so after their erasure.
+
+    By that order they are told from whom a restore brought back.
+    """
+    digest = tombstones.digest_of(subject.project, subject.user_id)
+    ended = ErasureRequest.objects.filter(
+        project=subject.project, subject_digest=digest, tombstone_until__lt=subject.created_at
+    ).aggregate(last=Max("tombstone_until"))["last"]
+    day = _day_of(subject.created_at)
+    return day if ended is None else max(day, ended + timedelta(microseconds=1))
 
 
 def _day_of(moment: datetime) -> datetime:
@@ -191,10 +217,12 @@ def consents(subject: DataSubject) -> Iterator[dict[str, Any]]:
         yield {"purpose": said.pop("purpose"), "granted": said.pop("is_granted")} | said
 
 
-def accesses(project: Project, user_id: str) -> Iterator[dict[str, Any]]:
-    """Yield who looked, newest first; of the staff it says no names."""
+def accesses(
+    project: Project, user_id: str, *, but: Collection[str] = ()
+) -> Iterator[dict[str, Any]]:
+    """Yield who looked, newest first, without some actions; of the staff it says no names."""
     digest = tombstones.digest_of(project, user_id)
     records = AccessRecord.objects.filter(project=project, subject_digest=digest)
-    for record in records.order_by("-pk").iterator():
+    for record in records.exclude(action__in=but).order_by("-pk").iterator():
         by = "staff" if record.by.startswith("staff ") else record.by
         yield {"at": record.created_at, "action": record.action, "by": by}

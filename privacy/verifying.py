@@ -1,12 +1,16 @@
 """Does anything of an erased person stand anywhere? Asked of the living system, not of a record."""
 
+import binascii
 import gzip
 import json
+import re
 import zlib
+from base64 import b64decode
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +18,12 @@ import msgspec
 import redis
 from django.apps import apps
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.db import connection
 from django.db.models import Exists, OuterRef
 
-from config import storage
-from config.errors import FileDamaged, FileMissing
+from config import embedded, storage
+from config.errors import FileDamaged, FileMissing, Unavailable
 from privacy import erasure, holders, tombstones
 from privacy.errors import ReceiptInvalid
 from privacy.holders import Counts
@@ -30,6 +35,7 @@ DELETED = "deleted"  # begins what a holder says that goes whole
 DAMAGED = "damaged:"  # in the place of a file that cannot be searched
 # As Python folds case, whatever the database's own locale is: ß is ss.
 _FOLDED = 'casefold(({}) COLLATE "pg_unicode_fast")'
+_BODY = re.compile(rb'"body": *"([A-Za-z0-9+/]*=*)"')
 _READ = {
     "string": lambda client, key: [client.get(key)],
     "list": lambda client, key: client.lrange(key, 0, -1),
@@ -46,8 +52,9 @@ def left(receipt: Document) -> Counts:
     that is here.
     """
     project, digest = _whose(receipt)
-    counts = {} if came_anew(receipt) else erasure.remains(project, digest)
-    counts |= ownerless() | _files_back(receipt["files"])
+    before = _ended_at(receipt) if came_anew(receipt) else None
+    counts = erasure.remains(project, digest, before=before)
+    counts |= ownerless(project) | _files_back(receipt["files"])
     for holdings in holders.registered():
         counts |= {label: n for label, n in holdings.contradictions(project).items() if n}
     return counts
@@ -59,8 +66,7 @@ def came_anew(receipt: Document) -> bool:
     Raises ReceiptInvalid where the receipt names no project that is here.
     """
     project, digest = _whose(receipt)
-    ended_at = datetime.fromisoformat(receipt["tombstone_until"])
-    later = DataSubject.objects.filter(project=project, created_at__gt=ended_at)
+    later = DataSubject.objects.filter(project=project, created_at__gt=_ended_at(receipt))
     people = later.values_list("user_id", flat=True).iterator()
     return any(tombstones.digest_of(project, user_id) == digest for user_id in people)
 
@@ -72,8 +78,15 @@ def _whose(receipt: Document) -> tuple[Project, bytes]:
     return project, bytes.fromhex(receipt["subject"].removeprefix("hmac-sha256:"))
 
 
-def ownerless() -> Counts:
-    """Count records of history whose row is gone: erasing takes both, a restore may bring one."""
+def _ended_at(receipt: Document) -> datetime:
+    return datetime.fromisoformat(receipt["tombstone_until"])
+
+
+def ownerless(project: Project) -> Counts:
+    """Count records of history whose row is gone: erasing takes both, a restore may bring one.
+
+    A record that has lost what told its project, too, counts in each.
+    """
     counts = {}
     for holder in holders.holders():
         if not holder.on_erasure.startswith(DELETED) or ".Historical" not in holder.label:
@@ -81,7 +94,8 @@ def ownerless() -> Counts:
         history: Any = apps.get_model(holder.label)
         row = history.instance_type
         rows = row._default_manager.filter(pk=OuterRef(row._meta.pk.attname))
-        counts[holder.label] = history.objects.filter(~Exists(rows)).count()
+        ours = holders.of_project(history, project)
+        counts[holder.label] = history.objects.filter(ours, ~Exists(rows)).count()
     return {label: n for label, n in counts.items() if n}
 
 
@@ -99,7 +113,7 @@ def search(text: str) -> Counts:
     """Count by place where a text stands, in any case of its letters.
 
     A place that is named with DAMAGED is a file that may hold it, too. Raises Unavailable where
-    the storage is away.
+    the storage or Redis is away.
     """
     forms = _written(text)
     found: Counter[str] = Counter()
@@ -152,6 +166,7 @@ def _contents() -> Iterator[tuple[str, bytes | None]]:
     for path in _files(Path(settings.DATA_DIR)):
         with suppress(FileNotFoundError):  # logs and other passing files go while this looks
             yield f"files/{path.relative_to(settings.DATA_DIR).parts[0]}", path.read_bytes()
+    yield from _in_sessions()
     yield from _in_redis()
 
 
@@ -181,12 +196,30 @@ def _files(folder: Path) -> Iterator[Path]:
             yield from (p for p in (part, *part.rglob("*")) if p.is_file() and not p.is_socket())
 
 
+def _in_sessions() -> Iterator[tuple[str, bytes]]:
+    """Yield what the sessions of staff hold; in the table it is compressed."""
+    for session in Session.objects.iterator():
+        said = chain.from_iterable(session.get_decoded().items())
+        yield Session._meta.db_table, "\n".join(map(str, said)).encode()
+
+
+def _bodies(messages: list[bytes]) -> Iterator[bytes]:
+    """Yield what messages in a queue bring: Celery writes it in base64."""
+    for message in messages:
+        for body in _BODY.findall(message):
+            with suppress(binascii.Error):
+                yield b64decode(body)
+
+
 def _in_redis() -> Iterator[tuple[str, bytes]]:
     if not settings.REDIS_URL:
         return
-    url = settings.REDIS_URL.replace("redis+socket://", "unix://")
-    with redis.Redis.from_url(url) as client:
-        for key in client.scan_iter():
-            read: Any = _READ.get(client.type(key).decode())
-            parts = read(client, key) if read else []
-            yield "redis", b"\n".join([key, *(part for part in parts if part)])
+    try:
+        with redis.Redis.from_url(embedded.for_redis(settings.REDIS_URL)) as client:
+            for key in client.scan_iter():
+                read: Any = _READ.get(client.type(key).decode())
+                parts = [part for part in (read(client, key) if read else []) if part]
+                yield "redis", b"\n".join([key, *parts, *_bodies(parts)])
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        if embedded.redis_url() != settings.REDIS_URL:  # where that one is down, nothing is in it
+            raise Unavailable("Redis does not answer.") from error

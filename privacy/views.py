@@ -28,6 +28,7 @@ from privacy.serializers import (
     ErasureBody,
     PreferencesBody,
     PurposeName,
+    SaidBody,
     SubjectExportQuery,
     UserId,
     erasure_document,
@@ -63,14 +64,13 @@ class ConsentView(APIView):
             raise NotFound
         body = read(request.data, ConsentBody)
         project = _require_vouched(request, user_id, body.user_token)
-        proof = Proof(body.text_version, body.language, _method(request), body.evidence)
         with transaction.atomic():
             subject = consent.decide(
                 project=project,
                 user_id=user_id,
                 purpose=Purpose(purpose),
                 is_granted=body.granted,
-                proof=proof,
+                proof=_proof(request, body),
             )
             access_log.note(project, user_id, Action.CONSENT, _by(request))
         return Response(subject_document(subject))
@@ -91,7 +91,7 @@ class PreferencesView(APIView):
         if wanted == Preferences():  # nothing is chosen, so nobody is made
             return Response(subject_document(subjects.find(project, user_id)))
         access_log.note(project, user_id, Action.CONSENT, _by(request))
-        subject = subjects.prefer(project, user_id, wanted, Proof(method=_method(request)))
+        subject = subjects.prefer(project, user_id, wanted, _proof(request, body))
         return Response(subject_document(subject))
 
 
@@ -190,8 +190,9 @@ def _is_server(request: KeyRequest) -> bool:
     return request.auth.scope == Scope.MANAGE
 
 
-def _method(request: KeyRequest) -> str:
-    return Method.API if _is_server(request) else Method.TOKEN
+def _proof(request: KeyRequest, body: SaidBody) -> Proof:
+    method = Method.API if _is_server(request) else Method.TOKEN
+    return Proof(body.text_version, body.language, method, body.evidence)
 
 
 def _by(request: KeyRequest) -> str:

@@ -16,7 +16,6 @@ APPS = ["config", "privacy", "feedback", "training"]
 PAGES = sorted([*HOUSE.glob("*.md"), *(HOUSE / "docs").rglob("*.md")])
 SOURCES = [path for app in APPS for path in sorted((HOUSE / app).rglob("*.py"))]
 PIECES = [
-    "privacy that can be proved",
     "the review queue",
     "later",
 ]

@@ -16,7 +16,8 @@ from django.db import connection
 from config import embedded, storage
 from feedback import processing
 from feedback.models import DeadLetter, Image
-from privacy import erasure, verifying
+from privacy import erasure, limits, verifying
+from privacy.limits.shared import Meter
 from privacy.models import DataSubject, ErasureRequest
 from tests.commands import run
 from tests.processes import Processes
@@ -139,8 +140,22 @@ def says_all(product, user):
     )
 
 
-def review(product, row, note):
-    body = {"decision": "accept", "reason": f"well said, {note}", "moderator": "mo"}
+def others_say(product):
+    """Let others say something of what Ann was shown, and Ann of what nobody in particular was."""
+    of_ann = product.post("inferences/", shown(ANN, "scenes", f"Tell {CANARY}.", "A scene."), 201)
+    of_nobody = {"task": "scenes", "input": f"Somebody like {CANARY}.", "output": "A scene."}
+    of_nobody = product.post("inferences/", of_nobody, 201)
+    body = {"signal": "correction", "corrected": f"Of {CANARY}.", "comment": f"{CANARY}, again"}
+    row = product.post("feedback/", body | {"inference_id": of_ann["id"], "user_id": "bob"}, 201)
+    work()
+    review(product, row["id"], CANARY, corrected=f"A scene of {CANARY} and others.")
+    product.post("feedback/", body | {"inference_id": of_nobody["id"], "user_id": ANN}, 201)
+    vote = {"inference_id": product.infer(f"food of {CANARY}", user_id=ANN), "signal": "up"}
+    product.capture_key().post("feedback/", vote | {"user_id": ANN}, 201)
+
+
+def review(product, row, note, **more):
+    body = {"decision": "accept", "reason": f"well said, {note}", "moderator": "mo"} | more
     answer = product.send("POST", f"feedback/{row}/review/", body)
     assert answer.status_code == 200, answer.content
 
@@ -184,15 +199,23 @@ def forget(product, user, place):
     return json.loads(place.read_text())
 
 
-def test_the_canary_is_nowhere_after_the_erasure(tmp_path, capfd):
+@pytest.fixture
+def counting(monkeypatch):
+    """Count limits in Redis, as an installation does."""
+    meter = Meter(settings.REDIS_URL, processes=1)
+    monkeypatch.setattr(limits, "_meter", lambda: meter)
+
+
+def test_the_canary_is_nowhere_after_the_erasure(tmp_path, capfd, counting):
     product = world("shop", ["bob", ANN])
+    others_say(product)
+    assert list(verifying._in_redis())
     build_all(product)
     before = verifying.search(CANARY)
     assert {"feedback", "feedback_example", "feedback_review", "privacy_consent"} <= before.keys()
     assert {"storage/shards", "storage/artifacts", "storage/archives"} <= before.keys()
     assert CANARY in exports(product)
     pictures = set(Image.objects.filter(user_id=ANN).values_list("sha256", flat=True))
-    capfd.readouterr()
     place = tmp_path / "receipt.json"
     receipt = forget(product, ANN, place)
     assert [model["fate"] for model in receipt["models"]] == ["replaced"]
@@ -225,7 +248,7 @@ def test_a_row_or_a_file_that_is_back_is_found(tmp_path):
     build_all(product)
     files = {
         folder: {name: storage.get(name, folder) for name, _ in storage.digests(folder)}
-        for folder in ("images", "shards", "artifacts")
+        for folder in ("images", "shards", "artifacts", "archives")
     }
     place = tmp_path / "receipt.json"
     forget(product, ANN, place)

@@ -17,7 +17,7 @@ from training import models as training_models
 
 HOUSE = Path(__file__).parent.parent
 APPS = ["config", "privacy", "feedback", "training"]  # from below to above
-CEILINGS = {"config": 3_300, "privacy": 4_500, "feedback": 7_000, "training": 8_600}
+CEILINGS = {"config": 3_300, "privacy": 4_700, "feedback": 7_000, "training": 8_700}
 FOLDERS = {
     "config",
     "privacy",

@@ -218,9 +218,9 @@ class ModelVersionAdmin(ReadOnlyAdmin):
     ordering = ["-created_at"]
     fields = [
         *("task", "version", "serves_as", "accuracy", "run", "weights_hash", "artifact_bytes"),
-        *("created_at", "erased", "way", "taught_by"),
+        *("created_at", "erased", "archived", "way", "taught_by"),
     ]
-    readonly_fields = ["serves_as", "accuracy", "erased", "way", "taught_by"]
+    readonly_fields = ["serves_as", "accuracy", "erased", "archived", "way", "taught_by"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         models: QuerySet[Any] = super().get_queryset(request)
@@ -230,6 +230,11 @@ class ModelVersionAdmin(ReadOnlyAdmin):
     def erased(self, model: ModelVersion) -> str:
         rows = ((erasure_page(row), told(row)) for row in model.erasures.all())
         return format_html_join("", "<div>{}: {}</div>", rows) or "no"
+
+    @admin.display(description="Archive of what it learned from")
+    def archived(self, model: ModelVersion) -> str:
+        parts = model.archives.order_by("part").values_list("part", "sha256")
+        return format_html_join("", "<div>part {}: {}</div>", parts) or "none"
 
     @admin.display(description="Lineage")
     def way(self, model: ModelVersion) -> str:

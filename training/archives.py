@@ -6,10 +6,10 @@ it is, and each part has them all: an erasure finds it, and writes it again with
 
 import gzip
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import timedelta
-from itertools import islice
-from operator import itemgetter
+from itertools import groupby, islice
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -45,7 +45,7 @@ def waiting() -> QuerySet[ModelVersion]:
     age = ExpressionWrapper(Now() - F("created_at"), DurationField())
     kept = ExpressionWrapper(days * timedelta(days=1), DurationField())
     young = ModelVersion.objects.annotate(age=age, kept=kept).filter(age__lt=F("kept"))
-    served_by = young.filter(pk__in=served, withdrawn_at=None)
+    served_by = young.filter(pk__in=served, erasures=None)  # else it is about to be withdrawn
     return served_by.filter(archives=None, run__dataset_version__status="ready").order_by("pk")
 
 
@@ -72,7 +72,7 @@ def write(model_version: ModelVersion, version: DatasetVersion) -> None:
     An erasure changes the version's row: either it comes first, or it finds what this wrote.
     """
     DatasetVersion.objects.select_for_update(no_key=True).get(pk=version.pk)
-    if model_version.archives.exists():
+    if model_version.archives.exists() or model_version.erasures.exists():
         return
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = 0")  # a million rows are sorted for a while
@@ -106,7 +106,7 @@ def _lines(version: DatasetVersion, rows: list[Row]) -> list[Line]:
     columns = ("feedback__user_id", "feedback__inference__user_id", "inference__user_id")
     people = {pk: set(said) - {None} for pk, *said in examples.values_list("pk", *columns)}
     hashes = {
-        user_id: _hash_of(version.dataset.project, user_id)
+        user_id: mark_of(tombstones.digest_of(version.dataset.project, user_id))
         for user_id in set().union(*people.values())
     }
     return [
@@ -116,8 +116,8 @@ def _lines(version: DatasetVersion, rows: list[Row]) -> list[Line]:
     ]
 
 
-def _hash_of(project: Project, user_id: str) -> int:
-    digest = tombstones.digest_of(project, user_id)
+def mark_of(digest: bytes) -> int:
+    """Return the part of a person's keyed hash that is noted."""
     return int.from_bytes(digest[:8], "big", signed=True)
 
 
@@ -140,21 +140,19 @@ def _read(archive: Archive) -> Iterator[Line]:
     return (msgspec.json.decode(line) for line in lines)
 
 
-def holding(project: Project, user_id: str) -> QuerySet[Archive]:
-    """Return all parts of the archives in which a person stands, of some part at least."""
-    found = Archive.objects.filter(
-        model_version__task__project=project, subjects__contains=[_hash_of(project, user_id)]
+def holding(project: Project, digest: bytes) -> QuerySet[Archive]:
+    """Return the parts in which a person of that keyed hash stands."""
+    return Archive.objects.filter(
+        model_version__task__project=project, subjects__contains=[mark_of(digest)]
     )
-    return Archive.objects.filter(model_version__in=found.values("model_version"))
 
 
 class Leaving(NamedTuple):
     """Who leaves archives: which examples are gone, and which stay without that name."""
 
-    project: Project
-    user_id: str
-    gone: set[int]
-    stay: set[int]
+    mark: int
+    gone: Collection[int]
+    stay: Collection[int] = ()
 
 
 def leave_out(archives: QuerySet[Archive], leaving: Leaving) -> list[str]:
@@ -163,19 +161,22 @@ def leave_out(archives: QuerySet[Archive], leaving: Leaving) -> list[str]:
     Where that cannot be, the model's archive goes, and is written anew from the tables. Returns
     the files that nothing names any more. Raises Unavailable.
     """
-    digests = set(archives.values_list("sha256", flat=True))
-    for model_version in ModelVersion.objects.filter(archives__in=archives).distinct():
-        parts = model_version.archives.select_related("dataset_version__dataset__project")
+    concerned = archives.select_related("dataset_version__dataset__project")
+    parts = list(concerned.order_by("model_version", "part"))
+    digests = {part.sha256 for part in parts}
+    for model_version, of_model in groupby(parts, attrgetter("model_version_id")):
         try:
-            for part in parts.order_by("part"):
+            for part in of_model:
                 _leave_out(part, leaving)
         except (FileDamaged, KeyError):  # a file that does not say whose each row is
-            model_version.archives.all().delete()
+            whole = Archive.objects.filter(model_version=model_version)
+            digests.update(whole.values_list("sha256", flat=True))
+            whole.delete()
     return _unnamed(digests)
 
 
 def _leave_out(part: Archive, leaving: Leaving) -> None:
-    mine, version = _hash_of(leaving.project, leaving.user_id), part.dataset_version
+    mine, version = leaving.mark, part.dataset_version
     kept, left = [], set()
     for line in _read(part):
         is_mine, example = mine in line[SUBJECTS], line["example_id"]

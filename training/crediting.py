@@ -5,7 +5,7 @@ it was. Exact twins share the credit of their row.
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from config import leases
 from config.errors import EmendError, LeaseLost, Unavailable
 from feedback.contributors import FEWEST_ACTS
 from feedback.models import Feedback, Task
-from privacy.models import DataSubject, Purpose
+from privacy.models import DataSubject, Project, Purpose
 from training import datasets, run_weights, runs
 from training.classifiers import LinearClassifier
 from training.credit import Credit, Labelled, NoCreditError, influence
@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 MOST_ROWS = 100_000  # to train on; more take longer than the answer is worth
 LISTED = 1_000  # from either end
 CHUNK_ROWS = 10_000
+CHUNK_MODELS = 10  # their documents are large
 METHOD = (
     "By how much the mean log loss (nats) of the held-out rows would rise without these rows, with"
     " vocabulary and temperature as they are: one Newton step a row, the loss to the second order;"
@@ -215,6 +216,20 @@ def of_model(
         if group["feedback"] in known
     ]
     return document
+
+
+def of_person(project: Project, user_id: str) -> Iterator[dict[str, Any]]:
+    """Yield from each model's credit what one person's feedback got, and all of it together."""
+    theirs = Feedback.objects.filter(project=project, user_id=user_id)
+    said = dict(theirs.values_list("pk", "uuid"))
+    ready = ModelCredit.objects.filter(model_version__task__project=project, status="ready")
+    for row in ready.select_related("model_version__task").order_by("pk").iterator(CHUNK_MODELS):
+        model = {"task": row.model_version.task.slug, "model_version": row.model_version.version}
+        groups = [(None, group) for group in row.document["contributors"]]
+        groups += [(said.get(group["feedback"]), group) for group in row.document["feedback"]]
+        for which, group in groups:
+            if group["feedback"] in said:
+                yield {**model, "feedback_id": which, **_figures(group)}
 
 
 def harmful(task: Task) -> set[str]:

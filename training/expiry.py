@@ -26,17 +26,16 @@ def _is_used(border: Border) -> Q:
 
     A version takes it still; or the one that did not take it any more is younger; or the newest
     left it out and it guards all the same; or a moderator pinned it, so that each new model is
-    asked it; or its task has no version yet.
+    asked it; or its task has no version yet. The newest version of a line without erased people is
+    an old one of the dataset: what that took counts from the dataset's own versions.
     """
+    lines = Dataset.objects.filter(project=border.project, runs__replacing__isnull=False)
+    newest = Q(until_version=None) & ~Q(dataset__in=list(lines.values_list("pk", flat=True)))
     left_later = DatasetVersion.objects.filter(
         dataset=OuterRef("dataset"), version=OuterRef("until_version"), as_of__gte=border.before
     )
-    taken = Membership.objects.filter(
-        Q(until_version=None) | Exists(left_later), example=OuterRef("pk")
-    )
-    guarding = LeftOut.objects.filter(
-        until_version=None, reason__in=GUARDING, example=OuterRef("pk")
-    )
+    taken = Membership.objects.filter(newest | Exists(left_later), example=OuterRef("pk"))
+    guarding = LeftOut.objects.filter(newest, reason__in=GUARDING, example=OuterRef("pk"))
     built = DatasetVersion.objects.filter(dataset__task=OuterRef("task"), status="ready")
     current = Q(is_pinned=True) | Q(Exists(guarding)) | ~Q(Exists(built))
     return Q(Exists(taken)) | current & Q(superseded_at=None)

@@ -36,8 +36,10 @@ HOLDINGS = Holdings(
         ),
         Holder(
             "training.Run",
-            holds="how many contributors there were, and what all rows came to weigh",
-            on_erasure="one under way on a version with the person's rows begins again",
+            holds="how many contributors there were, and what all rows came to weigh; values of"
+            " people's metadata as names of strata",
+            on_erasure="one under way on a version with the person's rows begins again; strata are"
+            " numbered",
             kept="figures about all rows",
         ),
         Holder(
@@ -60,8 +62,9 @@ HOLDINGS = Holdings(
         Holder("training.HistoricalModelAlias", kept="which model served when"),
         Holder(
             "training.GateResult",
-            holds="ids of feedback that a new model gets wrong",
-            on_erasure="the person's ids are removed",
+            holds="ids of feedback that a new model gets wrong; values of people's metadata as"
+            " names of slices",
+            on_erasure="the person's ids are removed, and slices are numbered",
             kept="figures about all cases",
         ),
         Holder("training.Rollout", kept="counts of reactions by arm"),
@@ -71,7 +74,6 @@ HOLDINGS = Holdings(
             holds="which model answered the person",
             on_erasure="deleted",
         ),
-        Holder("training.Upkeep", kept="when daily work was last done"),
         Holder(
             "storage/artifacts",
             holds="models: weights, and a vocabulary of words that people wrote",
@@ -109,4 +111,5 @@ HOLDINGS = Holdings(
     counted=erasing.counted,
     told=told,
     named=orphans.named,
+    contradictions=erasing.contradictions,
 )

@@ -260,13 +260,16 @@ _PROMOTIONS = """
     FROM training_historicalmodelalias AS h
     WHERE h.model_version_id = m.id AND h.name = 'champion' AND h.history_type <> '-'
     ORDER BY h.history_id"""
+_ARCHIVED = """
+    SELECT a.part, a.sha256 FROM training_archive AS a WHERE a.model_version_id = m.id
+    ORDER BY a.part"""
 _MODEL_VERSION = f"""
     SELECT to_json(line)::text FROM (SELECT
         {_MODEL}, p.slug AS project, r.strategy, r.seed, r.config, r.fingerprint, r.weighing,
         {_list(f"SELECT {_RUN}")} AS runs, {_list(_GATES)} AS gates,
         {_one(f"SELECT {_VERSION} WHERE v.id IS NOT NULL")} AS dataset_version,
         {_one(_LEARNT_FROM)} AS feedback, {_list(_CANARIES)} AS rollouts,
-        {_list(_PROMOTIONS)} AS promotions,
+        {_list(_PROMOTIONS)} AS promotions, {_list(_ARCHIVED)} AS archives,
         least(seen.number, {MOST_PREDICTIONS}) AS predictions,
         seen.number > {MOST_PREDICTIONS} AS has_more_predictions
         FROM {_FROM_MODEL} JOIN privacy_project AS p ON p.id = t.project_id

@@ -350,16 +350,6 @@ class Archive(models.Model):
         ]
 
 
-class Upkeep(models.Model):
-    """When a task that is due once a day was last done."""
-
-    task = models.CharField(max_length=60, primary_key=True)
-    done_at = models.DateTimeField()
-
-    def __str__(self) -> str:
-        return self.task
-
-
 CREDIT_TRANSITIONS: Transitions = {"queued": frozenset({"ready", "failed"})}
 
 

@@ -11,7 +11,8 @@ from django.db.models.functions import Now
 
 from config import storage
 from feedback.models import Image
-from training.models import Archive, ModelVersion, Shard, Upkeep
+from privacy.models import Upkeep
+from training.models import Archive, ModelVersion, Shard
 
 logger = logging.getLogger(__name__)
 # A file is stored before its row is committed, so a young one may be named soon.
@@ -39,14 +40,14 @@ def remove() -> int:
 
     Raises Unavailable; what was removed until then stays so.
     """
-    before = _now() - AGE
+    before = now() - AGE
     removed = sum(remove_from(folder, before) for folder in NAMED_BY)
     Upkeep.objects.update_or_create(task=TASK, defaults={"done_at": Now()})
     logger.info("orphans.removed files=%d", removed)
     return removed
 
 
-def _now() -> datetime:
+def now() -> datetime:
     """Return the time by the clock that dates the files."""
     storage.put(b"", "clock")
     return max(written_at for _, written_at in storage.digests("clock"))

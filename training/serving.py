@@ -154,7 +154,7 @@ def predict(
 def _store(inference: Inference, chosen: Route) -> None:
     stored_as = consent.require(inference.project, inference.user_id)
     if stored_as != inference.user_id:  # who wants no link
-        inference.user_id, inference.session_id = stored_as, ""
+        inference.user_id, inference.session_id, inference.fingerprint = stored_as, "", b""
     require_free_disk()
     Inference.objects.bulk_create([inference])
     Prediction.objects.create(

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import msgspec
 from django.conf import settings
+from django.core.management import CommandError
+from django.db import Error
 from django.db.migrations.loader import MigrationLoader
 
 from config import embedded
@@ -35,7 +37,16 @@ class BackupError(RuntimeError):
     """The backup or the restore cannot go on; the message is one sentence for a person."""
 
 
-FAULTS = (BackupError, CannotRunError, EmendError, OSError)  # what a command tells and ends with
+# What a command tells and ends with.
+FAULTS = (BackupError, CannotRunError, EmendError, OSError, Error)
+
+
+def told(fault: BaseException) -> str:
+    """Return what a person is told of a fault; not a database's own words, which quote rows."""
+    kind = type(fault).__name__
+    if isinstance(fault, Error):
+        return f"The database refused or does not answer ({kind}): is it there, and migrated?"
+    return str(fault) if isinstance(fault, (*FAULTS, CommandError)) else f"It broke off ({kind})."
 
 
 class Manifest(msgspec.Struct, frozen=True):

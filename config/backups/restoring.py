@@ -33,14 +33,15 @@ def doubts(folder: Path, manifest: Manifest) -> list[str]:
     return said
 
 
+BROKEN_OFF = "The database is replaced, but not all that belongs to it: restore once more."
 NOT_REPLAYED = (
     "Start nothing before `manage.py replay_erasures` has ended well: people who were erased"
     " are here."
 )
 
 
-def restore(folder: Path, manifest: Manifest, say: Say) -> None:
-    """Bring back files, database and secrets; the erasures since then must follow.
+def restore(folder: Path, say: Say) -> None:
+    """Bring back files and database; what completes them must follow.
 
     Files come first, so that the database never names one that is not there. Raises BackupError;
     until the database is replaced, at one moment, the installation is as it was.
@@ -51,13 +52,17 @@ def restore(folder: Path, manifest: Manifest, say: Say) -> None:
     say("Restoring the database.")
     connections.close_all()
     database.replace(folder / backups.DUMP)
+
+
+def complete(folder: Path, manifest: Manifest, say: Say) -> None:
+    """Bring back secrets, and make the database today's; the erasures since then must follow."""
     copy_secrets(folder / backups.SECRETS, embedded.secret_path(backups.SECRET).parent)
     # Of a database that went on from here: its builds may have the numbers of those to come.
     shutil.rmtree(Path(settings.DATA_DIR) / "near", ignore_errors=True)
     counted = database.rows()
     if wrong := {name for name, _ in counted.items() ^ manifest.rows.items()}:
         named = ", ".join(sorted(wrong))
-        raise BackupError(f"Other rows than the manifest's are in {named}. {NOT_REPLAYED}")
+        raise BackupError(f"Other rows than the manifest's are in {named}.")
     say("Migrating.")
     call_command("migrate", interactive=False, verbosity=0)
     database.analyse()

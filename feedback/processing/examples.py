@@ -78,16 +78,21 @@ _TYPES = {
 }
 _COLUMNS = {name: _TYPES.get(name, "text") for name in ExampleRow.__struct_fields__}
 _NAMES = ", ".join(f'"{name}"' for name in _COLUMNS)
-# Not of feedback that an erasure has emptied meanwhile: it is waited for.
+# Not of feedback or answers that an erasure has emptied or deleted meanwhile: it is waited for.
 _INSERT = f"""
     WITH alive AS MATERIALIZED (
         SELECT f.number FROM feedback AS f
         WHERE f.number IN (SELECT feedback_id FROM {recordset("rows", _COLUMNS)})
             AND f.status <> 'erased' FOR KEY SHARE
+    ), shown AS MATERIALIZED (
+        SELECT i.number FROM feedback_inference AS i
+        WHERE i.number IN (SELECT inference_id FROM {recordset("rows", _COLUMNS)})
+            AND i.input_hash <> '' ORDER BY i.number FOR KEY SHARE
     ), stored AS (
         INSERT INTO feedback_example ({_NAMES}) SELECT {_NAMES}
         FROM {recordset("rows", _COLUMNS)}
-        WHERE feedback_id IS NULL OR feedback_id IN (SELECT number FROM alive)
+        WHERE (feedback_id IS NULL OR feedback_id IN (SELECT number FROM alive))
+            AND (inference_id IS NULL OR inference_id IN (SELECT number FROM shown))
         ON CONFLICT DO NOTHING RETURNING 1
     ) SELECT count(*)::text FROM stored
 """  # noqa: S608  built of the column names above alone

@@ -1,4 +1,4 @@
-"""Projects and keys, to look at; a key can be revoked, a project set to enforce tokens."""
+"""Projects and keys: what counts without a word or a token is set here, a key can be revoked."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ class ProjectForm(forms.ModelForm):
 
 @admin.register(Project)
 class ProjectAdmin(ReadOnlyAdmin):
-    """What a project takes without a user token is decided here."""
+    """What counts where a person said nothing, or shows no token, is decided here."""
 
     form = ProjectForm
     list_display = ["slug", "name", "consent_default", "identity_mode", "tasks", "created"]
@@ -40,7 +40,7 @@ class ProjectAdmin(ReadOnlyAdmin):
         *("slug", "name", "consent_default", "identity_mode", "reason"),
         *("created_at", "changes"),
     ]
-    readonly_fields = ["slug", "name", "consent_default", "created_at", "changes"]
+    readonly_fields = ["slug", "name", "created_at", "changes"]
     inlines = [IdentitySecretInline]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:

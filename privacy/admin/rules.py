@@ -5,14 +5,21 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 
-from privacy import erasure, exporting
+from privacy import erasure, exporting, retention
 from privacy.admin.parts import ReadOnlyAdmin, age
-from privacy.models import DAYS_KEPT, ErasureRequest, Kept, RetentionRule
-from privacy.retention import MOST_DAYS
+from privacy.models import (
+    DAYS_KEPT,
+    LEAST_ACCESS_LOG_DAYS,
+    ErasureRequest,
+    Kept,
+    RetentionRule,
+)
 
 STATE_OF = {"done": "ok", "running": "info", "failed": "danger"}
 
@@ -74,8 +81,11 @@ class ErasureRequestAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         if row is None or request.method != "POST":
             raise Http404
-        erasure.retry(row)
-        messages.success(request, "A worker does its steps once more.")
+        if row.status == "failed":
+            erasure.retry(row)
+            messages.success(request, "A worker does its steps once more.")
+        else:
+            messages.info(request, f"Nothing was done: this erasure is {row.status}, not failed.")
         return HttpResponseRedirect(reverse("admin:privacy_erasurerequest_change", args=[pk]))
 
     @admin.display(description="Erasure")
@@ -106,8 +116,15 @@ class ErasureRequestAdmin(ReadOnlyAdmin):
 
 
 class RetentionForm(forms.ModelForm):
-    days = forms.IntegerField(min_value=1, max_value=MOST_DAYS)
+    days = forms.IntegerField(min_value=1, max_value=retention.MOST_DAYS)
     reason = forms.CharField(max_length=100, help_text="Why it changes; the history keeps it.")
+
+    def clean_days(self) -> int:
+        days: int = self.cleaned_data["days"]
+        kind = self.cleaned_data.get("kind", self.instance.kind)
+        if kind == Kept.ACCESS_LOG and days < LEAST_ACCESS_LOG_DAYS:
+            raise forms.ValidationError(f"This is kept for {LEAST_ACCESS_LOG_DAYS} days at least.")
+        return days
 
 
 @admin.register(RetentionRule)
@@ -132,6 +149,39 @@ class RetentionRuleAdmin(ReadOnlyAdmin):
         may_edit = obj is None or self.has_change_permission(request, obj)
         history = [] if obj is None else ["changes"]
         return ["project", "kind", "days", *(["reason"] * may_edit), *history]
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, *args: Any, **more: Any
+    ) -> HttpResponse:
+        """Ask before fewer days are saved, for what they remove does not come back."""
+        rule = None if object_id is None else self.get_object(request, object_id)
+        has_permission = self.has_add_permission if rule is None else self.has_change_permission
+        if request.method == "POST" and "confirmed" not in request.POST and has_permission(request):
+            form = self.get_form(request, rule)(request.POST, instance=rule)
+            if form.is_valid() and (asked := self._ask(request, form)):
+                return asked
+        return super().changeform_view(request, object_id, *args, **more)
+
+    def _ask(self, request: HttpRequest, form: Any) -> HttpResponse | None:
+        """Return the page that says how many rows go; None where none ever do, or days are more."""
+        rule, kind = form.instance, Kept(form.instance.kind)
+        before = form.initial.get("days", DAYS_KEPT[kind])
+        if rule.days >= before or kind == Kept.TOMBSTONE:
+            return None
+        try:
+            counts = retention.would_go(rule.project, kind, rule.days)
+        except OperationalError:  # it takes too long
+            counts = None
+        context = self.admin_site.each_context(request) | {
+            "title": "Keep for fewer days",
+            "rule": rule,
+            "before": before,
+            "counts": counts and [f"{n:,} {table}" for table, n in counts.items()],
+            "total": counts and sum(counts.values()),
+            "form": form,
+            "opts": self.opts,
+        }
+        return TemplateResponse(request, "admin/privacy/retentionrule/shorten.html", context)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, *args: Any) -> None:
         obj._change_reason = form.cleaned_data["reason"]

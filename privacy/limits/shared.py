@@ -10,6 +10,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from config.embedded import for_redis
 from privacy.limits.windows import SLICES, Charge, Counts, Reading
 
 logger = logging.getLogger(__name__)
@@ -137,7 +138,7 @@ def _numbers(charge: Charge) -> tuple[int, list[tuple[int, int]]]:
 def _client(url: str, timeout_seconds: float) -> redis.Redis:
     """Return a client that neither waits nor tries again, and greets without round trips."""
     return redis.Redis.from_url(
-        url.replace("redis+socket://", "unix://"),  # as kombu and as redis say it
+        for_redis(url),
         socket_timeout=timeout_seconds,
         socket_connect_timeout=timeout_seconds,
         retry=Retry(NoBackoff(), 0),

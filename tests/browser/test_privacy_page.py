@@ -108,6 +108,19 @@ def test_a_button_is_about_the_person_it_names(page, shop, complaints):
     complaints.clear()  # the browser says that it was a 403
 
 
+def test_a_tab_of_before_grants_nothing_again(page, shop):
+    arrive(page, shop)
+    other = page.context.new_page()
+    other.goto("/privacy/")
+    other.get_by_label("Let models learn from it").uncheck()
+    other.get_by_role("button", name="Save").click()
+    expect(other.get_by_role("status")).to_contain_text("No model that is trained from now on")
+    expect(page.get_by_label("Let models learn from it")).to_be_checked()
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("status")).to_contain_text("Nothing was changed.")
+    expect(page.get_by_label("Let models learn from it")).not_to_be_checked()
+
+
 def test_an_old_link_says_what_to_do(page, shop, complaints):
     old = Signer(shop.project).token("u-17", life_seconds=-60)
     page.goto(f"/privacy/?token={old}")

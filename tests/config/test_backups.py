@@ -12,9 +12,10 @@ from urllib.parse import quote
 import msgspec
 import psycopg
 import pytest
-from django.db import connection
+from django.core.management import CommandError
+from django.db import IntegrityError, OperationalError, connection
 
-from config import embedded, storage
+from config import backups, embedded, storage
 from config.backups import BackupError, database, writing
 from config.management.commands import restore as restoring
 from feedback.models import Example
@@ -340,6 +341,46 @@ def test_rows_are_counted(here, backup, replayed):
     assert "manifest's are in feedback." in refused("restore", folder, "--yes")
 
 
+@pytest.mark.parametrize(
+    ("place", "fault", "words"),
+    [
+        ("copy_secrets", OSError(28, "No space left on device"), "No space left on device. "),
+        ("call_command", CommandError("Conflicting migrations."), "Conflicting migrations. "),
+        ("call_command", IntegrityError("DETAIL: (user_id)=(ann)"), "(IntegrityError): is it"),
+        ("call_command", KeyboardInterrupt(), "It broke off (KeyboardInterrupt). "),
+    ],
+)
+def test_what_breaks_off_after_the_database_is_replaced_is_said(
+    here, replayed, monkeypatch, place, fault, words
+):
+    product = Product()
+    product.version()
+    erasure.request(project=product.project, user_id="ann", by="test")
+    ErasureRequest.objects.update(horizon=1)
+    folder = backed_up(here / "backup")
+
+    def fail(*_args, **_options):
+        raise fault
+
+    with monkeypatch.context() as patched:
+        patched.setattr(backups.restoring, place, fail)
+        said = refused("restore", folder, "--yes")
+    assert words in said
+    assert "restore once more. Start nothing before" in said
+    assert "(ann)" not in said
+    assert replayed == []
+    assert list(DatasetVersion.objects.values_list("cluster", flat=True)) == [None]
+    assert list(ErasureRequest.objects.values_list("horizon", flat=True)) == [None]
+    restored(folder)
+
+
+def test_a_replay_that_cannot_begin_is_said(here, backup, monkeypatch):
+    folder = backup()
+    monkeypatch.setattr(restoring.Command, "_is_replayed", lambda _self: 1 // 0)
+    said = refused("restore", folder, "--yes")
+    assert said.startswith("It broke off (ZeroDivisionError). The database is replaced")
+
+
 def test_projects_are_not_overwritten_unasked(here, backup, replayed, monkeypatch):
     Product()
     folder = backup()
@@ -411,6 +452,29 @@ def test_what_breaks_off_leaves_nothing(here, monkeypatch):
     monkeypatch.setattr(writing, "copy", lambda *_args: (_ for _ in ()).throw(OSError("no disk")))
     assert refused("backup", here / "backup") == "no disk"
     assert not list(here.glob("backup*"))
+
+
+def test_a_database_that_was_never_migrated_is_said(here):
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE django_migrations RENAME TO others")
+        said = refused("backup", here / "backup")
+        cursor.execute("ALTER TABLE others RENAME TO django_migrations")
+    assert said == (
+        "The database refused or does not answer (ProgrammingError): is it there, and migrated?"
+    )
+    assert not list(here.glob("backup*"))
+
+
+def test_a_database_that_does_not_answer_is_said(here, backup, monkeypatch):
+    folder = backup()
+
+    def fail():
+        raise OperationalError("password of ann is wrong")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(connection, "cursor", fail)
+        for words in (("backup", here / "other"), ("restore", folder, "--yes")):
+            assert "does not answer (OperationalError)" in refused(*words)
 
 
 def test_a_damaged_file_is_left_out_and_said(here):

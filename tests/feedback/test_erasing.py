@@ -26,7 +26,7 @@ from feedback.models import (
     Task,
 )
 from privacy import tombstones
-from privacy.models import ErasureRequest
+from privacy.models import ErasureRequest, IdempotencyKey
 from privacy.tombstones import WITHHELD
 from tests.feedback.test_images import drawing, encoded
 from tests.product import Product, answered, process, stored_text
@@ -275,6 +275,57 @@ def test_what_others_were_shown_stays_and_may_be_silent_again(shop):
     assert Example.objects.get().inference.user_id == "bob"
 
 
+def test_an_answer_without_a_person_is_of_the_only_one_who_acted_on_it(shop):
+    shop.patch("tasks/mood/", {"settings": {"silence_hours": 24, "silence_weight": 0.25}})
+    shown = infer(shop, None, f"I am {CANARY}")
+    act(shop, "ann", shown, "regenerated")
+    act(shop, "ann", shown)
+    process()
+    counts = erase(shop).steps["feedback.rows"]
+    assert (counts["feedback.Feedback"], counts["feedback.Inference"]) == (2, 1)
+    assert CANARY not in stored_text()
+
+
+@pytest.mark.parametrize("other", ["bob", None, WITHHELD])
+def test_an_answer_without_a_person_stays_where_another_acted_on_it(shop, other):
+    shown = infer(shop, None)
+    act(shop, "ann", shown)
+    done = act(shop, "bob", shown, "up")
+    Feedback.objects.filter(uuid=done).update(user_id=other)
+    erase(shop)
+    left = Feedback.objects.get()
+    assert (str(left.uuid), left.status, left.original) == (done, "pending", "because")
+    assert left.inference.output == "because"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_answer_stays_on_which_another_acts_at_the_last_moment(shop, monkeypatch):
+    monkeypatch.setattr(erasing, "_before_rows", [])  # these lock the answers, too
+    own, shown = infer(shop, "ann", "own"), infer(shop, None)
+    act(shop, "ann", shown)
+    is_held = threading.Event()
+
+    def beside_bob():
+        act(shop, "bob", shown, "up")
+        connection.close()
+
+    def hold():
+        with transaction.atomic(), ThreadPoolExecutor(1) as another:
+            Inference.objects.select_for_update().get(uuid=own)
+            is_held.set()
+            time.sleep(0.3)  # the erasure waits for this one when bob acts on the next
+            another.submit(beside_bob).result()
+        connection.close()
+
+    with ThreadPoolExecutor(1) as beside:
+        held = beside.submit(hold)
+        assert is_held.wait(10)
+        erase(shop)
+        held.result()
+    left = Feedback.objects.get()
+    assert (left.user_id, left.status, left.inference.output) == ("bob", "pending", "because")
+
+
 def test_done_again_it_comes_to_the_same(shop):
     live_through(shop, "ann", CANARY)
     act(shop, "bob", infer(shop, "ann"))
@@ -329,8 +380,8 @@ def test_a_picture_that_was_uploaded_again_stays(shop):
     rewriting()
     erasing.erase_rows(erasure)
     image = upload(shop, "bob")
-    assert erasing.remove_files(erasure) == {"storage/images": 1}
-    assert stored_files() == {image.sha256}
+    assert erasing.remove_files(erasure) == {"storage/images": 0}
+    assert (erasure.files["images"], stored_files()) == ([], {image.sha256})
 
 
 @pytest.mark.parametrize(
@@ -380,6 +431,14 @@ def test_a_copy_has_all_that_is_held(shop):
     assert "lee" not in str(copy["reviews"] + copy["review_history"] + copy["feedback_history"])
 
 
+def test_letters_that_say_no_project_are_found_and_shown_to_nobody(shop):
+    DeadLetter.objects.create(**place(), user_id="ann", content=CANARY)
+    assert ("feedback.DeadLetter", "ann") in set(holdings.people(shop.project))
+    copy = {section: list(rows) for section, rows in holdings.held(shop.project, "ann")}
+    assert (copy["dead_letters"], CANARY in str(copy)) == ([], False)
+    assert holdings.counted(shop.project, "ann")["dead_letters"] == 0
+
+
 def test_who_is_unlinked_cannot_be_found(shop):
     shown = infer(shop, "ann", session_id="s1", metadata={"m": 1})
     done = act(shop, "ann", shown, comment="well", session_id="s1", metadata={"m": 1})
@@ -405,6 +464,63 @@ def test_who_refuses_training_goes_on_to_without_a_name(shop):
     unlink(shop, to=WITHHELD)
     assert (Feedback.objects.get().user_id, Inference.objects.get().user_id) == (WITHHELD, WITHHELD)
     assert list(holdings.people(shop.project)) == []
+
+
+def test_what_acts_of_an_unlinked_person_hang_on_leads_nowhere(shop):
+    """An answer that was stored without a person has a session and a target all the same."""
+    about = {"session_id": "s1", "metadata": {"m": 1}, "target": {"type": "order", "id": "7"}}
+    alone, shared = (infer(shop, None, text, **about) for text in ("alone", "shared"))
+    for shown in (alone, shared):
+        act(shop, "ann", shown, session_id="s1")
+    act(shop, "bob", shared, "up")
+    unlink(shop, to=WITHHELD)
+    row = Inference.objects.get(uuid=alone)
+    assert (row.user_id, row.session_id, row.metadata, row.target_id) == (WITHHELD, "", {}, "")
+    row = Inference.objects.get(uuid=shared)
+    assert (row.user_id, row.session_id, row.metadata, row.target_id) == (None, "s1", {"m": 1}, "7")
+
+
+def test_no_stored_answer_leads_to_what_was_unlinked(shop):
+    shown = infer(shop, "ann")
+    body = {"inference_id": shown, "user_id": "ann", "signal": "up"}
+    shop.post("feedback/", body, 201, Idempotency_Key="one")
+    shop.post("feedback/", body | {"user_id": "bob"}, 201, Idempotency_Key="two")
+    upload(shop, "ann")
+    unlink(shop)
+    kept = IdempotencyKey.objects.get()
+    assert kept.body["id"] == str(Feedback.objects.exclude(user_id=None).get().uuid)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("standing", "is_held", "is_left"),
+    [
+        (Standing.QUARANTINED, False, True),
+        (Standing.TRUSTED, True, True),
+        (Standing.TRUSTED, False, False),
+        (Standing.PROBATION, False, False),
+    ],
+)
+def test_nobody_clears_themselves_by_being_unlinked(shop, standing, is_held, is_left):
+    task = Task.objects.get()
+    figures = {"honesty": 0.1, "evidence": 3.0, "acts": 20, "agreed": 2, "disagreed": 18}
+    row = Contributor.objects.create(
+        task=task, user_id="eve", standing=standing, is_held=is_held, trust=0.05, **figures
+    )
+    act(shop, "eve", infer(shop, "eve"))
+    unlink(shop, "eve")
+    assert Contributor.history.exists() == is_left
+    left = Contributor.objects.filter(pk=row.pk).values(*figures, "standing", "trust", "is_held")
+    emptied = {"honesty": None, "evidence": None, "acts": 0, "agreed": 0, "disagreed": 0}
+    kept = {"standing": standing, "trust": 0.05, "is_held": is_held}
+    assert list(left) == ([emptied | kept] if is_left else [])
+    with connection.cursor() as cursor:  # nothing was changed in one transaction with the acts
+        cursor.execute(
+            "SELECT xmin::text FROM feedback_contributor INTERSECT SELECT xmin::text FROM feedback"
+        )
+        assert cursor.fetchall() == []
+    erase(shop, "eve")
+    assert not Contributor.objects.exists()
 
 
 def test_what_may_still_say_whose_it_is_is_emptied(shop):

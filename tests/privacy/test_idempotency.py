@@ -52,6 +52,14 @@ def test_it_works(shop):
     assert Inference.objects.count() == 1
 
 
+def test_a_print_confirms_nobody_to_who_lacks_the_key(shop):
+    prints = set()
+    for key in ("k", "l"):
+        shop.post("inferences/", INFERENCE, 201, Idempotency_Key=key)
+        prints.add(bytes(IdempotencyKey.objects.latest("pk").fingerprint))
+    assert len(prints) == 2
+
+
 def test_a_key_may_be_quoted_or_bare(shop):
     shop.post("inferences/", INFERENCE, 201, Idempotency_Key="k")
     shop.post("inferences/", INFERENCE, 201, Idempotency_Key='"k"')

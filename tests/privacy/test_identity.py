@@ -422,9 +422,10 @@ def staff(*permissions):
 def test_staff_sets_a_project_to_enforce_and_says_why(shop, signer):
     kim = staff("view_project", "change_project")
     page = reverse("admin:privacy_project_change", args=[shop.project.pk])
-    said = kim.post(page, {"identity_mode": "enforce"})
+    sent = {"identity_mode": "enforce", "consent_default": "granted"}
+    said = kim.post(page, sent)
     assert "This field is required." in said.content.decode()
-    kim.post(page, {"identity_mode": "enforce", "reason": "All pages send tokens."})
+    kim.post(page, sent | {"reason": "All pages send tokens."})
     project = Project.objects.get(slug="shop")
     assert project.identity_mode == "enforce"
     latest = project.history.first()
@@ -436,10 +437,11 @@ def test_staff_sets_a_project_to_enforce_and_says_why(shop, signer):
 
 def test_staff_changes_nothing_else_of_a_project(shop):
     page = reverse("admin:privacy_project_change", args=[shop.project.pk])
-    sent = {"identity_mode": "observe", "reason": "x", "slug": "mine", "consent_default": "x"}
+    sent = {"identity_mode": "observe", "reason": "x", "slug": "mine", "name": "Mine"}
+    sent |= {"consent_default": "granted"}
     staff("view_project", "change_project").post(page, sent)
     project = Project.objects.get()
-    assert (project.slug, project.consent_default) == ("shop", "granted")
+    assert (project.slug, project.history.first().history_change_reason) == ("shop", "x")
 
 
 def test_who_may_only_view_projects_changes_none(shop, signer):

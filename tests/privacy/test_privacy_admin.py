@@ -4,18 +4,27 @@ import io
 import json
 import re
 import zipfile
+from datetime import timedelta
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.contrib.sessions.models import Session
+from django.db import IntegrityError, OperationalError, transaction
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from config.errors import Unavailable
-from privacy import consent, erasure, subjects
-from privacy.models import AccessRecord, DataSubject, ErasureRequest, RetentionRule
+from privacy import consent, erasure, retention, subjects
+from privacy.models import (
+    AccessRecord,
+    DataSubject,
+    ErasureRequest,
+    IdempotencyKey,
+    RetentionRule,
+)
 from privacy.tombstones import WITHHELD
 from tests.product import Product
 
@@ -203,12 +212,42 @@ def test_a_failed_erasure_is_retried_by_who_may(shop):
     assert row.status == "running"
 
 
+@pytest.mark.parametrize("status", ["running", "done"])
+def test_what_has_not_failed_is_not_retried(shop, status):
+    row = erasure.request(project=shop.project, user_id="ann", by="command")
+    ErasureRequest.objects.update(status=status)
+    kim = staff("change_erasurerequest")
+    retry = reverse("admin:privacy_erasurerequest_retry", args=[row.pk])
+    shown = text_of(kim.post(retry, follow=True))
+    assert f"Nothing was done: this erasure is {status}, not failed." in shown
+    assert "once more." not in shown
+    row.refresh_from_db()
+    assert row.status == status
+
+
+# --- Projects -----------------------------------------------------------------------------------
+
+
+def test_staff_sets_what_counts_for_who_said_nothing_and_says_why(shop):
+    kim = staff("view_project", "change_project")
+    page = reverse("admin:privacy_project_change", args=[shop.project.pk])
+    body = {"consent_default": "withheld", "identity_mode": "observe"}
+    assert "This field is required." in text_of(kim.post(page, body))
+    assert shop.project.history.count() == 1
+    assert kim.post(page, body | {"reason": "opt-in law"}).status_code == 302
+    shop.project.refresh_from_db()
+    assert shop.project.consent_default == "withheld"
+    latest = shop.project.history.first()
+    assert (latest.consent_default, latest.history_change_reason) == ("withheld", "opt-in law")
+    assert latest.history_user.username == "kim"
+
+
 # --- Retention ----------------------------------------------------------------------------------
 
 
 def test_a_retention_rule_changes_with_a_reason(shop):
     kim = staff("add_retentionrule", "change_retentionrule")
-    body = {"project": shop.project.pk, "kind": "rejected", "days": 7}
+    body = {"project": shop.project.pk, "kind": "rejected", "days": 7, "confirmed": "yes"}
     add = reverse("admin:privacy_retentionrule_add")
     assert "This field is required" in text_of(kim.post(add, body))
     assert kim.post(add, body | {"reason": "policy 3"}).status_code == 302
@@ -221,9 +260,84 @@ def test_a_retention_rule_changes_with_a_reason(shop):
     assert "30" in text_of(kim.get("/admin/privacy/retentionrule/"))
 
 
+def hidden(page):
+    """Return what a page's form sends."""
+    found = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page)
+    return dict(found) | {"confirmed": "yes"}
+
+
+def test_fewer_days_are_asked_about_with_what_they_remove(shop):
+    kim = staff("add_retentionrule", "change_retentionrule")
+    past = timezone.now() - timedelta(days=10)
+    AccessRecord.objects.all().delete()
+    IdempotencyKey.objects.create(
+        project=shop.project,
+        key_digest=b"a",
+        fingerprint=b"b",
+        status_code=201,
+        body={},
+        created_at=past,
+    )
+    add = reverse("admin:privacy_retentionrule_add")
+    body = {"project": shop.project.pk, "kind": "idempotency", "days": 5, "reason": "policy 3"}
+    asked = kim.post(add, body)
+    shown = text_of(asked)
+    assert "in shop for 5 days instead of 7. What is older goes" in shown
+    assert "1 privacy.IdempotencyKey" in shown
+    assert "Keep 5 days and remove 1 row " in shown
+    assert not RetentionRule.objects.exists()
+    assert kim.post(add, hidden(asked.content.decode())).status_code == 302
+    rule = RetentionRule.objects.get()
+    assert (rule.days, rule.history.get().history_change_reason) == (5, "policy 3")
+    asked = kim.post(page_of(rule), {"days": 4, "reason": "policy 4"})
+    assert "for 4 days instead of 5." in text_of(asked)
+    rule.refresh_from_db()
+    assert rule.days == 5
+    kim.post(page_of(rule), hidden(asked.content.decode()))
+    rule.refresh_from_db()
+    assert rule.days == 4
+    assert IdempotencyKey.objects.exists()  # until the rules are applied
+
+
+def test_more_days_and_what_removes_nothing_are_not_asked_about(shop):
+    kim = staff("add_retentionrule", "change_retentionrule")
+    add = reverse("admin:privacy_retentionrule_add")
+    for kind, days in (("content", 181), ("tombstone", 7)):
+        body = {"project": shop.project.pk, "kind": kind, "days": days, "reason": "policy"}
+        assert kim.post(add, body).status_code == 302
+    assert RetentionRule.objects.count() == 2
+
+
+def test_fewer_days_can_be_saved_where_rows_are_too_many_to_count(shop, monkeypatch):
+    def fail(*_args):
+        raise OperationalError
+
+    monkeypatch.setattr(retention, "would_go", fail)
+    kim = staff("add_retentionrule")
+    body = {"project": shop.project.pk, "kind": "content", "days": 7, "reason": "policy"}
+    asked = kim.post(reverse("admin:privacy_retentionrule_add"), body)
+    assert "could not be counted" in text_of(asked)
+    assert "Keep 7 days Change nothing" in text_of(asked)
+
+
+def test_staff_cannot_wipe_the_record_of_their_looks(shop):
+    kim = staff("add_retentionrule", "change_retentionrule")
+    body = {"project": shop.project.pk, "kind": "access_log", "days": 29, "reason": "mine"}
+    body["confirmed"] = "yes"
+    add = reverse("admin:privacy_retentionrule_add")
+    assert "kept for 30 days at least" in text_of(kim.post(add, body))
+    assert kim.post(add, body | {"days": 30}).status_code == 302
+    rule = RetentionRule.objects.get()
+    body = {"days": 1, "reason": "mine", "confirmed": "yes"}
+    assert "kept for 30 days at least" in text_of(kim.post(page_of(rule), body))
+    with pytest.raises(IntegrityError), transaction.atomic():
+        RetentionRule.objects.update(days=29)
+
+
 def test_who_may_look_changes_no_rule(shop):
     rule = RetentionRule.objects.create(project=shop.project, kind="rejected", days=7)
     lee = staff()
     assert "7" in text_of(lee.get(page_of(rule)))
-    assert lee.post(page_of(rule), {"days": 1, "reason": "x"}).status_code == 403
+    for more in ({}, {"confirmed": "yes"}):
+        assert lee.post(page_of(rule), {"days": 1, "reason": "x"} | more).status_code == 403
     assert lee.get(reverse("admin:privacy_retentionrule_add")).status_code == 403

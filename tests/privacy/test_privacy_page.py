@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from django.db import InterfaceError, OperationalError
 from django.test import Client
 from django.utils import timezone
 
@@ -52,7 +53,11 @@ def press(client, shop, path, user_id="ann", **more):
 
 
 def switch(client, shop, *names, **more):
-    answer = press(client, shop, "preferences", **dict.fromkeys(names, "on") | more)
+    """Send the switches as they are to be, from a page that was just opened."""
+    is_on = r'id="(\w+)" aria-describedby="[\w-]+" checked'
+    shown = " ".join(re.findall(is_on, client.get("/privacy/").content.decode()))
+    on = dict.fromkeys(names, "on")
+    answer = press(client, shop, "preferences", **{"shown": shown} | on | more)
     assert answer.status_code in {200, 302}
     return answer
 
@@ -174,10 +179,14 @@ def test_tokens_cannot_be_guessed_for_long(shop):
 def test_forms_are_guarded_against_other_sites(shop):
     client = Client(enforce_csrf_checks=True)
     client.get("/privacy/", {"token": Signer(shop.project).token()})
-    assert client.post("/privacy/preferences/", {"training": "on"}).status_code == 403
+    refused = client.post("/privacy/preferences/", {"training": "on"})
+    assert "This form could not be checked" in text_of(refused, 403)
+    assert "<style" not in refused.content.decode()  # the policy would block it
+    assert "CSRF" in text_of(client.post("/admin/login/", {}), 403)
     shown = client.get("/privacy/").content.decode()
     hidden = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', shown)[1]
-    assert press(client, shop, "preferences", csrfmiddlewaretoken=hidden).status_code == 302
+    both = {"csrfmiddlewaretoken": hidden, "shown": "collection training"}
+    assert press(client, shop, "preferences", **both).status_code == 302
     assert Consent.objects.count() == 2
 
 
@@ -219,7 +228,14 @@ def test_who_looked_is_shown_without_names_of_the_staff(shop, ann):
     subjects.find(shop.project, "ann")
     said = text_of(ann.get("/privacy/"))
     assert "Looked at what is allowed shop's server" in said
-    assert "Opened this page you" in said
+    assert "Opened this page" not in said
+    switch(ann, shop, "collection")
+    assert "Changed what is allowed you" in text_of(ann.get("/privacy/"))
+
+
+def test_where_nobody_looked_the_page_says_so(shop, ann):
+    ann.get("/privacy/")
+    assert "Nobody looked at it" in text_of(ann.get("/privacy/"))
 
 
 def test_a_visit_is_noted(shop, ann):
@@ -242,6 +258,32 @@ def test_switches_are_saved_and_the_page_says_what_was_done_once(shop, ann):
     switch(ann, shop, "collection")
     assert "Nothing was changed." in text_of(ann.get("/privacy/"))
     assert Consent.history.count() == 1
+
+
+def switches_of(client):
+    return re.search(r'name="shown" value="([^"]*)"', client.get("/privacy/").content.decode())[1]
+
+
+def test_a_tab_of_before_changes_only_what_was_switched_there(shop, ann):
+    old = switches_of(ann)
+    assert old.split() == ["collection", "training"]
+    switch(ann, shop, "collection")  # in another tab: no training any more
+    press(ann, shop, "preferences", shown=old, collection="on", training="on")
+    assert "Nothing was changed." in text_of(ann.get("/privacy/"))
+    press(ann, shop, "preferences", shown=old, training="on")
+    assert "Nothing that you send is stored any more." in text_of(ann.get("/privacy/"))
+    chosen = subjects.preferences(shop.project, DataSubject.objects.get())
+    assert (chosen.collection, chosen.training) == (False, False)
+    assert switches_of(ann).split() == []
+
+
+def test_the_question_keeps_what_was_shown(shop, ann):
+    asked = switch(ann, shop, "collection", "training", "anonymous").content.decode()
+    shown = re.search(r'name="shown" value="([^"]*)"', asked)[1]
+    switch(ann, shop, "collection")  # in another tab, before the answer
+    switch(ann, shop, "collection", "training", "anonymous", confirmed="yes", shown=shown)
+    chosen = subjects.preferences(shop.project, DataSubject.objects.get(user_id="ann"))
+    assert (chosen.training, chosen.anonymous) == (False, True)
 
 
 def test_to_be_anonymous_is_asked_first_and_keeps_the_other_switches(shop, ann):
@@ -394,6 +436,20 @@ def test_a_failed_erasure_says_so(shop, ann):
     said = text_of(ann.get("/privacy/"))
     assert "The erasure has stopped" in said
     assert str(ErasureRequest.objects.get().uuid) in said
+
+
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+def test_where_the_database_is_away_there_is_a_page(shop, ann, monkeypatch, error):
+    def fail(*_args):
+        raise error
+
+    monkeypatch.setattr(subjects, "preferences", fail)
+    answer = ann.get("/privacy/")
+    assert "This cannot be done right now Nothing was changed. Wait" in text_of(answer, 503)
+    assert int(answer.headers["Retry-After"]) > 0
+    said = text_of(press(ann, shop, "preferences", training="on"), 503)
+    assert "Nothing was changed" not in said
+    assert "go back to your data and look what was changed" in said
 
 
 def test_where_the_log_is_away_nothing_is_begun(shop, ann, settings, monkeypatch):

@@ -21,6 +21,7 @@ from privacy.models import (
     ErasureRequest,
     IdempotencyKey,
     Kept,
+    Project,
     Purpose,
     RetentionRule,
     Upkeep,
@@ -473,20 +474,86 @@ def test_a_picture_goes_after_all_that_names_it(product):
     assert not Image.objects.exists()
 
 
-def test_while_somebody_is_erased_nothing_goes(product):
-    product.show("a text")
-    grow_old(product)
-    erasure = ErasureRequest.objects.create(
+def erasing(product):
+    """Return the erasure of somebody, which is under way."""
+    return ErasureRequest.objects.create(
         project=product.project,
         subject_digest=b"a",
         requested_by="mo",
         tombstone_until=timezone.now(),
     )
-    assert applied(product.project) == {}
+
+
+def test_while_somebody_is_erased_only_what_no_erasure_proves_goes(product):
+    product.show("a text")
+    grow_old(product)
+    AccessRecord.objects.create(
+        project=product.project,
+        subject_digest=b"a",
+        action="export",
+        by="mo",
+        created_at=timezone.now() - timedelta(days=1_000),
+    )
+    erasure = erasing(product)
+    retention.apply_due()
+    assert not AccessRecord.objects.exists()
+    assert Inference.objects.exists()
     assert retention.waiting_seconds() is None
     ErasureRequest.objects.filter(pk=erasure.pk).update(status="done")
     assert retention.waiting_seconds() == 0.0
     assert applied(product.project) == {("content", "Inference"): 1}
+
+
+def test_an_erasure_that_ends_meanwhile_leaves_the_rest_due(product, monkeypatch):
+    erasing(product)
+    monkeypatch.setattr(
+        retention, "apply", lambda _project: ErasureRequest.objects.update(status="done")
+    )
+    retention.apply_due()
+    assert retention.waiting_seconds() == 0.0
+
+
+def test_rules_that_wait_for_days_are_said(product, caplog):
+    def told():
+        caplog.clear()
+        retention.apply_due()
+        return [message for message in caplog.messages if "waiting" in message]
+
+    assert told() == []
+    erasing(product)
+    Upkeep.objects.update(done_at=timezone.now() - timedelta(days=3, hours=1))
+    assert told() == ["retention.waiting project=shop days=3"]
+    assert told() == []  # once a day
+    Upkeep.objects.filter(task__endswith="in part").delete()
+    ErasureRequest.objects.update(status="done")
+    retention.apply_due()
+    assert told() == []
+
+
+def test_rules_that_were_never_applied_are_said(product, caplog):
+    Project.objects.update(created_at=timezone.now() - timedelta(days=5))
+    product.project.refresh_from_db()
+    erasing(product)
+    retention.apply_due()
+    assert "retention.waiting project=shop days=5" in caplog.messages
+
+
+def test_what_fewer_days_would_remove_is_counted(product):
+    for number in range(3):
+        product.show(f"text {number}")
+    grow_old(product, days=20)
+    product.show("young")
+
+    def counted(days):
+        return {
+            table: n
+            for table, n in retention.would_go(product.project, Kept.CONTENT, days).items()
+            if n
+        }
+
+    assert counted(19) == {"feedback.Inference": 3}
+    assert counted(21) == {}
+    assert retention.would_go(product.project, Kept.TOMBSTONE, 1) == {}
 
 
 def test_the_rules_are_applied_once_a_day(product):
@@ -515,9 +582,9 @@ def test_a_century_is_the_longest(product):
     assert applied(product.project) == {}
 
 
-def told(*arguments):
+def told(*arguments, **options):
     out = StringIO()
-    call_command("apply_retention", *arguments, stdout=out)
+    call_command("apply_retention", *arguments, stdout=out, **options)
     return out.getvalue()
 
 
@@ -531,6 +598,16 @@ def test_the_command_says_what_would_go(product):
     assert Inference.objects.count() == 1
     told()
     assert not Inference.objects.exists()
+
+
+def test_the_command_says_what_waits_for_an_erasure(product):
+    product.show("a text")
+    grow_old(product)
+    erasing(product)
+    err = StringIO()
+    assert "access_log" in told(stderr=err)
+    assert "Somebody of shop is being erased" in err.getvalue()
+    assert Inference.objects.exists()
 
 
 def test_the_command_knows_its_projects(product):

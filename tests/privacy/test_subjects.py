@@ -7,6 +7,7 @@ import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import timedelta
 
 import PIL.Image
 import pytest
@@ -16,8 +17,8 @@ from django.utils import timezone
 from config.errors import Unavailable
 from feedback.models import Feedback, Inference
 from privacy import consent, subjects
-from privacy.models import AccessRecord, Consent, DataSubject, Purpose
-from privacy.tombstones import WITHHELD
+from privacy.models import AccessRecord, Consent, DataSubject, ErasureRequest, Purpose
+from privacy.tombstones import WITHHELD, digest_of
 from tests.privacy.tokens import Signer
 from tests.product import Product, process
 
@@ -103,6 +104,16 @@ def prefer(shop, **wanted):
     return shop.put(f"{ANN}preferences/", wanted)["preferences"]
 
 
+def test_a_preference_keeps_its_proof(shop):
+    proof = {"text_version": "terms-7", "language": "de-AT", "evidence": "log 9"}
+    prefer(shop, training=False, collection=True, **proof)
+    columns = ["purpose", "is_granted", "method", *proof]
+    assert list(Consent.objects.order_by("purpose").values_list(*columns)) == [
+        ("collection", True, "api", *proof.values()),
+        ("training", False, "api", *proof.values()),
+    ]
+
+
 def test_preferences_are_set_together_or_one_by_one(shop):
     assert prefer(shop, collection=False, training=False) == {
         "collection": False,
@@ -124,7 +135,9 @@ def test_who_prefers_nothing_changes_nothing(shop):
     assert not Consent.objects.exists()
 
 
-@pytest.mark.parametrize("body", [{"fame": True}, {"training": None}, {"training": 1}, []])
+@pytest.mark.parametrize(
+    "body", [{"fame": True}, {"training": None}, {"training": 1}, {"language": "d e"}, []]
+)
 def test_a_preference_is_a_plain_yes_or_no(shop, body):
     shop.refused("PUT", f"{ANN}preferences/", body, status=400, code="api.malformed")
 
@@ -304,6 +317,38 @@ def test_anonymising_and_a_build_do_not_wait_for_each_other(shop):
         subjects.anonymise(shop.project, "ann")
     assert results == ["built"]
     assert Feedback.objects.get().user_id == WITHHELD
+
+
+@pytest.mark.django_db(transaction=True)
+def test_where_the_link_cannot_be_cut_yet_the_answer_says_what_was_stored(shop, monkeypatch):
+    monkeypatch.setattr(subjects, "LOCK_SECONDS", 1)
+    shop.correct("ann")
+    wanted = {"anonymous": True, "training": False}
+    with held("LOCK TABLE feedback_task", until=threading.Event()):
+        refused = {"status": 503, "code": "api.unavailable"}
+        answer = shop.refused("PUT", f"{ANN}preferences/", wanted, **refused)
+    assert "Your choices are stored" in answer["detail"]
+    told = shop.get(ANN)
+    assert told["preferences"] == wanted | {"collection": True}
+    assert (told["feedback_count"], told["anonymized_at"]) == (1, None)
+    assert shop.put(f"{ANN}preferences/", wanted)["feedback_count"] == 0
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_who_came_back_after_an_erasure_is_told_from_who_was_restored(shop, hours):
+    noon = timezone.now().replace(hour=12, minute=0) - timedelta(days=1)
+    gone = ErasureRequest.objects.create(
+        project=shop.project,
+        subject_digest=digest_of(shop.project, "ann"),
+        status="done",
+        tombstone_until=noon + timedelta(hours=hours),
+    )
+    shop.correct("ann")
+    DataSubject.objects.filter(user_id="ann").update(created_at=noon)
+    shop.post(f"{ANN}anonymize/", b"", 200)
+    came = DataSubject.objects.get(user_id="ann").created_at
+    assert came < noon  # the moment of the first act is not told
+    assert (came > gone.tombstone_until) == (noon > gone.tombstone_until)
 
 
 def test_others_are_left_alone(shop):

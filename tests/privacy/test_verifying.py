@@ -3,17 +3,20 @@
 import json
 from datetime import timedelta
 
+import kombu
 import pytest
+import redis
+from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection
 from django.utils import timezone
 
-from config import storage
+from config import embedded, storage
 from config.errors import Unavailable
 from feedback import review
-from feedback.models import Example, Feedback, Inference, Review
+from feedback.models import Contributor, Example, Feedback, Inference, Review
 from privacy import erasure, receipts, verifying
 from privacy.models import DataSubject, ErasureRequest
-from tests.commands import run
+from tests.commands import refused, run
 from tests.product import Product, process
 from tests.training.builders import Product as TrainingProduct
 from training.models import Prediction
@@ -116,6 +119,46 @@ def test_a_storage_that_is_away_fails_with_a_sentence(shop, verify, monkeypatch)
     assert verify(receipt, "--contains", "quixotic")[::2] == (1, "The storage does not answer.")
 
 
+def test_what_is_no_receipt_is_said(shop, tmp_path):
+    place = tmp_path / "receipt.json"
+    assert f"Cannot read {place}" in refused("verify_erasure", place)
+    place.write_text("erased")
+    assert refused("verify_erasure", place) == "The receipt is not JSON."
+
+
+def test_a_text_is_found_in_a_session():
+    session = SessionStore()
+    session["_messages"] = json.dumps([["", 0, 25, 'Quixotic said "grüß"', "a" * 2_000]])
+    session.save()
+    for text in ("quixotic", 'said "grüß"'):
+        assert verifying.search(text) == {"django_session": 1}
+
+
+def test_a_text_is_found_in_redis(settings):
+    url = embedded.for_redis(settings.REDIS_URL)
+    with redis.Redis.from_url(url) as client, kombu.Connection(settings.REDIS_URL) as broker:
+        try:
+            assert verifying.search("quixotic") == {}
+            client.hset("of-a-test", "key", "a quixotic soup")
+            assert verifying.search("quixotic") == {"redis": 1}
+            broker.SimpleQueue("queue-of-a-test").put({"said": "QUIXOTIC grüß"})
+            assert verifying.search("quixotic") == {"redis": 2}
+            assert verifying.search("grüß") == {"redis": 1}
+            client.set("of-a-test", '{"body": "quixotics"}')  # not in base64
+            assert verifying.search("quixotic") == {"redis": 2}
+        finally:
+            client.delete("of-a-test", "queue-of-a-test", "_kombu.binding.queue-of-a-test")
+
+
+@pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "redis+socket:///nowhere/redis.sock"])
+def test_a_redis_that_is_away_fails_with_a_sentence(shop, verify, settings, url, monkeypatch):
+    receipt = erased(shop)
+    settings.REDIS_URL = url
+    assert verify(receipt, "--contains", "quixotic")[::2] == (1, "Redis does not answer.")
+    monkeypatch.setattr(embedded, "redis_url", lambda: url)  # ours keeps nothing on disk
+    assert verify(receipt, "--contains", "quixotic")[0] == 0
+
+
 @pytest.fixture
 def shell(shop):
     """Let bob correct what ann was shown, a moderator agree, and ann leave; return what was."""
@@ -211,6 +254,30 @@ def test_who_was_restored_is_left_whenever_it_is_asked(shop, verify):
     DataSubject.objects.create(project=shop.project, user_id="ann", created_at=before)
     assert verifying.left(receipt) == {"privacy.DataSubject": 1}
     assert verify(receipt)[0] == 1
+
+
+def test_a_row_from_before_is_left_beside_who_came_anew(shop, verify):
+    shop.correct("ann")
+    old = Feedback.objects.values("created_at").get()
+    receipt = past(erased(shop))
+    shop.correct("ann", "another soup")
+    assert verifying.left(receipt) == {}
+    Feedback.objects.update(**old)
+    assert verifying.left(receipt) == {"feedback.Feedback": 1}
+    Inference.objects.update(**old)
+    Contributor.objects.create(task=Feedback.objects.get().task, user_id="ann", **old)
+    of_feedback = {f"feedback.{name}": 1 for name in ("Contributor", "Feedback", "Inference")}
+    assert verifying.left(receipt) == of_feedback
+    assert verify(receipt)[0] == 1
+
+
+def test_a_row_of_another_project_is_not_this_ones(shop):
+    other = Product("bakery")
+    other.task()
+    other.correct("ann")
+    receipt = past(erased(shop))
+    shop.correct("ann", "another soup")
+    assert verifying.left(receipt) == {}
 
 
 def test_others_who_come_do_not_excuse_whom_a_restore_brought_back(shop):

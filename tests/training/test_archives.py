@@ -3,6 +3,7 @@
 import gzip
 from datetime import timedelta
 from itertools import islice
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
@@ -10,18 +11,19 @@ from django.utils import timezone
 from config import storage
 from config.errors import FileDamaged, FileMissing
 from feedback import review
-from feedback.models import Example, Feedback
-from privacy import erasure, retention, subjects
-from privacy.models import Kept, RetentionRule
+from feedback.models import Example, Feedback, Inference
+from privacy import erasure, retention, subjects, tombstones, verifying
+from privacy.models import DataSubject, ErasureRequest, Kept, RetentionRule
 from tests.training.builders import Product, texts_of
 from training import archives, datasets, orphans, rollouts, tasks
 from training.formats import jsonl
-from training.models import Archive, ModelVersion
+from training.models import Archive, ModelErasure, ModelVersion
 
 
 @pytest.fixture(autouse=True)
 def _own_storage(settings, tmp_path):
     settings.STORAGE_URL = str(tmp_path / "storage")
+    settings.ERASURE_LOG_URL = str(tmp_path / "log")
 
 
 def promoted(product, *users):
@@ -32,6 +34,10 @@ def promoted(product, *users):
     datasets.build_next()
     rollouts.promote(model)
     return ModelVersion.objects.get(pk=model.pk)
+
+
+def holding(product, user):
+    return archives.holding(product.project, tombstones.digest_of(product.project, user))
 
 
 def version_of(model):
@@ -114,8 +120,8 @@ def test_an_archive_is_found_by_who_is_in_it(product):
     other = Product("other")
     promoted(other, "ann")
     tasks.archive.run()
-    assert [row.model_version for row in archives.holding(product.project, "ann")] == [model]
-    assert not archives.holding(product.project, "cem").exists()
+    assert [row.model_version for row in holding(product, "ann")] == [model]
+    assert not holding(product, "cem").exists()
 
 
 def test_who_was_shown_the_answer_is_in_it(product):
@@ -123,8 +129,8 @@ def test_who_was_shown_the_answer_is_in_it(product):
     product.react(answer, "correction", "pos", user="ben")
     promoted(product, "cem")
     archives.archive_next()
-    assert archives.holding(product.project, "ann").exists()
-    assert archives.holding(product.project, "ben").exists()
+    assert holding(product, "ann").exists()
+    assert holding(product, "ben").exists()
 
 
 def test_it_is_found_after_its_content_expired(product):
@@ -136,14 +142,34 @@ def test_it_is_found_after_its_content_expired(product):
     retention.apply(product.project)
     assert not Example.objects.exists()
     assert list(archives.rows(model)) == before
-    assert list(archives.holding(product.project, "ann")) == list(model.archives.all())
+    assert list(holding(product, "ann")) == list(model.archives.all())
 
 
-def test_all_parts_go_for_one_person(product, monkeypatch):
+def test_only_parts_with_who_wants_no_link_are_read(product, monkeypatch):
     monkeypatch.setattr(archives, "PART_ROWS", 1)
-    promoted(product, "ann", "ben")
+    promoted(product, "ann", "ben", "cem")
     archives.archive_next()
-    assert archives.holding(product.project, "ann").count() == 2
+    before = set(Archive.objects.values_list("sha256", flat=True))
+    (hers,) = holding(product, "ann")
+    read, get = [], storage.get
+
+    def read_and_tell(digest, folder="artifacts", **options):
+        read.extend([digest] if folder == archives.FOLDER else [])
+        return get(digest, folder, **options)
+
+    monkeypatch.setattr(storage, "get", read_and_tell)
+    subjects.anonymise(product.project, "ann")
+    assert read == [hers.sha256]
+    assert len(before.intersection(Archive.objects.values_list("sha256", flat=True))) == 2
+    assert not holding(product, "ann").exists()
+
+
+def test_a_model_that_is_about_to_be_withdrawn_is_not_archived(product):
+    model = promoted(product, "ann")
+    ModelErasure.objects.create(model_version=model, erasure=uuid4())
+    assert archives.waiting_seconds() is None
+    archives.write(model, model.run.dataset_version)
+    assert not Archive.objects.exists()
 
 
 def test_archives_go_by_their_age(product):
@@ -167,12 +193,6 @@ def test_a_projects_rule_says_how_long(product):
     RetentionRule.objects.create(project=product.project, kind=Kept.ARCHIVES, days=3)
     model = promoted(product)
     ModelVersion.objects.filter(pk=model.pk).update(created_at=timezone.now() - timedelta(days=4))
-    assert archives.waiting_seconds() is None
-
-
-def test_what_was_withdrawn_is_not_archived(product):
-    model = promoted(product, "ann")
-    ModelVersion.objects.filter(pk=model.pk).update(withdrawn_at=timezone.now())
     assert archives.waiting_seconds() is None
 
 
@@ -224,8 +244,8 @@ def test_an_erasure_finds_what_expired_and_leaves_others_what_expired():
     tasks.archive.run()
     gone = text_of("holdout", 0)
     assert list(archives.rows(model)) == [row for text, row in before.items() if text != gone]
-    assert not archives.holding(product.project, "ann").exists()
-    assert archives.holding(product.project, "ben").exists()
+    assert not holding(product, "ann").exists()
+    assert holding(product, "ben").exists()
     erased(product, "ben")
     assert inputs_of(model) == [text_of("holdout", 2)]
 
@@ -267,8 +287,8 @@ def test_who_wants_no_link_leaves_others_what_expired():
     subjects.anonymise(product.project, "anna")
     # Of what expired nobody can say any more whether it names her.
     assert set(inputs_of(model)) == {text_of("holdout", 2), text_of("holdout", 3)}
-    assert not archives.holding(product.project, "anna").exists()
-    assert archives.holding(product.project, "ben").exists()
+    assert not holding(product, "anna").exists()
+    assert holding(product, "ben").exists()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -284,8 +304,8 @@ def test_a_twin_speaks_in_the_place_of_who_left():
     (row,) = archives.rows(model)
     assert row.feedback_id == str(Feedback.objects.get().uuid)
     other = Feedback.objects.get().user_id
-    assert archives.holding(product.project, other).exists()
-    assert not archives.holding(product.project, spoke.user_id).exists()
+    assert holding(product, other).exists()
+    assert not holding(product, spoke.user_id).exists()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -306,3 +326,57 @@ def test_a_file_that_does_not_say_whose_its_rows_are_is_written_anew(monkeypatch
     assert not model.archives.exists()
     tasks.archive.run()
     assert inputs_of(model) == [text_of("holdout", 1)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_archive_that_is_back_is_found_where_nobody_knows_the_name():
+    product = Product()
+    for number, user in enumerate(("ann", "ben")):
+        product.correct(text_of("holdout", number), user=user)
+    model = promoted(product)
+    archives.archive_next()
+    before, (part,) = inputs_of(model), Archive.objects.values()
+    data = storage.get(part["sha256"], archives.FOLDER)
+    expire(product, "ann")
+    done = erased(product, "ann")
+    assert verifying.left(done.receipt) == {}
+
+    storage.put(data, archives.FOLDER)
+    Archive.objects.update(sha256=part["sha256"], subjects=part["subjects"])
+    assert inputs_of(model) == before
+    assert verifying.left(done.receipt) == {"training.Archive": 1}
+    # Who came anew may stand in an archive that was made after that.
+    Archive.objects.update(created_at=done.tombstone_until + timedelta(days=1))
+    assert "training.Archive" not in verifying.left(done.receipt)
+    Archive.objects.update(created_at=part["created_at"])
+
+    # As a restore leaves it: neither the erasure is known nor the person.
+    ErasureRequest.objects.all()._raw_delete("default")
+    Inference.objects.filter(user_id="ann").delete()
+    assert not DataSubject.objects.filter(user_id="ann").exists()
+    (begun,) = erasure.replay()
+    assert begun.user_id is None
+    assert erasure.erase_next().status == "done"
+    assert inputs_of(model) == [text_of("holdout", 1)]
+    assert not holding(product, "ann").exists()
+    with pytest.raises(FileMissing):
+        storage.get(part["sha256"], archives.FOLDER)
+    assert verifying.left(done.receipt) == {}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("_gates_let_pass")
+def test_the_archive_of_a_withdrawn_model_is_found():
+    product = Product()
+    product.add_corpus()
+    product.correct(text_of("train"), user="eve")
+    old = product.train().model_version
+    rollouts.promote(old)
+    archives.archive_next()
+    (part,) = Archive.objects.values()
+    data = storage.get(part["sha256"], archives.FOLDER)
+    done = erased(product, "eve")
+    assert verifying.left(done.receipt) == {}
+    storage.put(data, archives.FOLDER)
+    Archive.objects.create(**part | {"subjects": []})
+    assert verifying.left(done.receipt) == {"training.Archive": 1}

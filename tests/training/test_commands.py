@@ -8,7 +8,7 @@ from django.db import connection
 from feedback.models import Example
 from tests.commands import refused, run, succeed
 from tests.training.builders import BAD, GOOD, Product, sentences, side_of
-from training import datasets, rollouts
+from training import archives, datasets, rollouts
 from training.models import Dataset, DatasetVersion, ModelAlias, Rollout, Run
 
 KNOWN = [text for text in sentences(GOOD[:5]) if side_of(text) == "train"]
@@ -310,6 +310,15 @@ def test_trace_model_shows_what_it_learned_from(product, champion):
     document = json.loads(succeed("trace", "model", "mood", 1, "--json"))
     assert document["weights_hash"] == champion.weights_hash
     assert document["aliases"] == ["champion"]
+
+
+def test_trace_model_and_its_page_name_the_archive(product, champion, admin_client):
+    archives.archive_next()
+    part = champion.archives.get()
+    printed = succeed("trace", "model", "mood", 1)
+    assert f"archives\n  - part: 0\n    sha256: {part.sha256}\n" in printed
+    page = admin_client.get(f"/admin/training/modelversion/{champion.pk}/change/")
+    assert f"part 0: {part.sha256}" in page.content.decode()
 
 
 def test_trace_of_an_unknown_feedback_says_so(product):

@@ -1,7 +1,9 @@
 """A person leaves: versions, models and files are as if that person had never been there."""
 
+import os
 import threading
 import time
+from datetime import timedelta
 from itertools import count, islice
 from pathlib import Path
 from uuid import uuid4
@@ -12,15 +14,27 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from config import leases, storage
-from config.errors import FileMissing, WorkerDied
+from config.errors import FileMissing, LeaseLost, WorkerDied
 from feedback import erasing as feedback_erasing
-from feedback.models import Contributor, Example, Feedback
-from privacy import consent, erasure, subjects
+from feedback.models import Contributor, Example, Feedback, Inference
+from feedback.processing import examples as silence
+from privacy import consent, erasure, retention, subjects, verifying
 from privacy.errors import NotErased
 from privacy.models import Consent, ErasureRequest
 from tests.commands import run
 from tests.training.builders import GOOD, Product, erasing, processed, side_of, texts_of
-from training import datasets, gates, holdings, lineage, orphans, rollouts, runs, slices, tasks
+from training import (
+    archives,
+    datasets,
+    gates,
+    holdings,
+    lineage,
+    orphans,
+    rollouts,
+    runs,
+    slices,
+    tasks,
+)
 from training.erasing import examples, expire, proven, retraining
 from training.errors import NoModel, NothingToRollBack, Withdrawn
 from training.models import (
@@ -216,6 +230,30 @@ def test_what_was_like_a_held_out_row_of_the_person_is_trained_on():
 
 
 @pytest.mark.django_db
+def test_who_had_only_a_held_out_row_is_unlearned_too():
+    ours, theirs = world("ours", has_eve=False), world("theirs", has_eve=False)
+    holds_out(ours, has_eve=True)
+    holds_out(theirs, has_eve=False)
+    old, other = champion(ours), champion(theirs)
+    assert Example.objects.get(feedback__user_id="eve").split == "holdout"
+    assert old.weights_hash != other.weights_hash
+    request = erased(ours)
+    assert serving_hash(ours) == other.weights_hash
+    assert [row["fate"] for row in proven(request)["models"]] == ["replaced"]
+
+
+@pytest.mark.django_db
+def test_a_held_out_row_that_pushed_nobody_else_out_changes_no_model():
+    ours = world("ours", has_eve=False)
+    for side in ("holdout", "train"):
+        ours.correct(variant(side), user="eve")
+    old = champion(ours)
+    assert LeftOut.objects.get(reason="near_holdout").holdout_example.feedback.user_id == "eve"
+    erased(ours)
+    assert gates.champion_of(ours.task) == old
+
+
+@pytest.mark.django_db
 def test_what_others_decided_stands_as_it_was():
     def quarantine(product, **_):
         Contributor.objects.create(task=product.task, user_id="ben", standing="quarantined")
@@ -314,6 +352,7 @@ def test_a_model_that_never_served_is_only_removed():
     request = erased(ours)
     fate = ModelErasure.objects.get()
     assert (fate.fate, fate.replacement, ModelVersion.objects.count()) == ("removed", None, 1)
+    assert proven(request)["models"][0]["method"] is None
     assert request.files["artifacts"] == [old.weights_hash]
     assert not is_there(old.weights_hash)
 
@@ -400,13 +439,36 @@ def test_two_who_leave_one_after_the_other():
     second = erased(ours, "dan")
     assert serving_hash(ours) == other.weights_hash
     assert [row["fate"] for row in proven(first)["models"]] == ["replaced"]
-    assert [row["version"] for row in proven(second)["models"]] == [2]
+    told = {row["version"]: row["replacement"]["version"] for row in proven(second)["models"]}
+    assert told == {1: 2, 2: 3}
+    files = [request.files["artifacts"] for request in (first, second)]
+    assert files == [[old.weights_hash], [between.weights_hash]]
+    replaced = second.steps["training.retrain"]
+    assert replaced == {"training.ModelVersion replaced": 1}
     named = {version.name for version in DatasetVersion.objects.filter(dataset__task=ours.task)}
     assert named == {"mood-train", "mood-train-without-erased"}
     for version in DatasetVersion.objects.filter(dataset__task=ours.task):
         assert datasets.rebuild(version) == version.current_hash
     assert not is_there(old.weights_hash)
     assert not is_there(between.weights_hash)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_asks_before_another_is_erased_is_told_of_the_model_that_both_taught():
+    ours = world("ours")
+    say(ours, "dan", 7, start=60)
+    old = champion(ours)
+    first, second = asked_for(ours), asked_for(ours, "dan")
+    while erasure.erase_next():
+        pass
+    new = gates.champion_of(ours.task)
+    for request in (first, second):
+        request.refresh_from_db()
+        (model,) = request.receipt["models"]
+        assert (model["weights_hash"], model["fate"]) == (old.weights_hash, "replaced")
+        assert model["replacement"]["weights_hash"] == new.weights_hash
+    removed = [request.receipt["removed"] for request in (first, second)]
+    assert [counts.get("storage/artifacts") for counts in removed] == [1, None]
 
 
 @pytest.mark.django_db
@@ -630,9 +692,8 @@ def test_lineage_goes_on_without_what_is_gone():
 def test_what_became_of_each_act_is_held():
     ours = world("ours")
     ours.version()
-    ((name, rows),) = holdings.HOLDINGS.held(ours.project, "eve")
-    documents = list(rows)
-    assert (name, len(documents)) == ("lineage", 12)
+    documents = list(dict(holdings.HOLDINGS.held(ours.project, "eve"))["lineage"])
+    assert len(documents) == 12
     assert documents[0]["dataset_versions"][0]["dataset"] == "mood-train"
     assert "became" in documents[0]
 
@@ -859,3 +920,113 @@ def test_gates_and_runs_forget_what_metadata_called_slices():
     assert gate.reason == "Worst: place no. 2, -3.0 points on 40 cases."
     assert [listed["value"] for listed in gate.details["slices"]] == ["1", "no. 2"]
     assert run.weighing["strata"] == {"stratum 1": 0.5, "stratum 2": 2.0}
+
+
+@pytest.mark.django_db
+def test_two_workers_queue_one_run():
+    ours = world("ours")
+    champion(ours)
+    request = carry_out(asked_for(ours), "training.examples")
+    one, other = ModelErasure.objects.get(), ModelErasure.objects.get()
+    begun = retraining._run_of(request, one, None)
+    assert retraining._run_of(request, other, None) == begun
+    assert retraining._run_of(request, other, begun) != begun
+
+
+@pytest.mark.django_db
+def test_a_worker_that_lost_the_erasure_replaces_nothing(monkeypatch):
+    ours = world("ours")
+    old = champion(ours)
+    request = carry_out(asked_for(ours), "training.examples")
+
+    go_on = retraining._go_on
+
+    def be_overtaken(run):
+        ErasureRequest.objects.update(attempts=request.attempts + 1)
+        go_on(run)
+
+    monkeypatch.setattr(retraining, "_go_on", be_overtaken)
+    with pytest.raises(LeaseLost):
+        retraining.retrain(request)
+    row = ModelErasure.objects.get()
+    assert (gates.champion_of(ours.task), row.fate) == (old, "pending")
+    with pytest.raises(LeaseLost):
+        retraining._run_of(request, row, row.run)
+    assert Run.objects.filter(replacing__isnull=False).count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_stores_a_file_elsewhere_is_waited_for(monkeypatch):
+    ours, theirs = world("ours"), world("theirs", has_eve=False)
+    champion(theirs)
+    is_stored, stored, real = threading.Event(), [], archives._fill
+
+    def fill_slowly(archive, lines):
+        real(archive, lines)
+        stored.append(archive.sha256)
+        place = next(Path(settings.STORAGE_URL).glob(f"archives/*/{archive.sha256}"))
+        then = time.time() - 120
+        os.utime(place, (then, then))
+        is_stored.set()
+        time.sleep(0.5)
+
+    monkeypatch.setattr(archives, "_fill", fill_slowly)
+    writer = threading.Thread(target=in_a_session, args=[archives.archive_next])
+    writer.start()
+    is_stored.wait(10)
+    done = erasure.erase_next(only=asked_for(ours))
+    assert (done.status, Archive.objects.count()) == ("done", 1)
+    assert is_there(stored[0], "archives")
+    writer.join()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("others_act", [False, True])
+def test_silence_of_an_answer_that_went_is_no_example(others_act):
+    ours = Product()
+    theirs, kept = ours.show("a text", user="eve"), ours.show("another text", user="bob")
+    drafts = [silence._silent(ours.task, answer) for answer in (theirs, kept)]
+    if others_act:
+        ours.react(theirs, "correction", "pos", user="bob")
+    erasure.erase_next(only=asked_for(ours))
+    assert silence._store(drafts) == 1
+    assert Example.objects.get().inference == kept
+
+
+@pytest.mark.django_db(transaction=True)
+def test_retention_is_not_held_up_by_the_line_without_erased_people():
+    ours = world("ours")
+    champion(ours)
+    erasure.erase_next(only=asked_for(ours))
+    assert gates.champion_of(ours.task).run.dataset.name == "mood-train-without-erased"
+    consent.decide(project=ours.project, user_id="ben", purpose="training", is_granted=False)
+    ours.version()
+    then = timezone.now() - timedelta(days=400)
+    DatasetVersion.objects.update(as_of=then)
+    for model in (Example, Feedback, Inference):
+        model.objects.update(created_at=then)
+    retention.apply(ours.project)
+    assert set(Feedback.objects.values_list("user_id", flat=True)) == {"ann"}
+    serving = gates.champion_of(ours.task)
+    version = serving.run.dataset_version
+    assert version.current_hash == datasets.rebuild(version) != version.content_hash
+    assert serving.withdrawn_at is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_back_is_found():
+    ours = world("ours")
+    old = champion(ours)
+    shard = Shard.objects.get()
+    rows = storage.get(shard.sha256, "shards")
+    done = erasure.erase_next(only=asked_for(ours))
+    assert verifying.left(done.receipt) == {}
+    storage.put(rows, "shards")
+    Shard.objects.filter(dataset=shard.dataset, version=1).update(sha256=shard.sha256)
+    assert verifying.left(done.receipt) == {"training.Shard": 1}
+    Shard.objects.all().delete()
+    ModelVersion.objects.filter(pk=old.pk).update(withdrawn_at=None)
+    assert verifying.left(done.receipt) == {
+        "training.ModelVersion withdrawn": 1,
+        "storage/shards": 1,
+    }

@@ -10,8 +10,9 @@ from django.db.models.functions import Now
 from config import storage
 from config.errors import FileDamaged, Unavailable
 from feedback.models import Image
+from privacy.models import Upkeep
 from training import orphans, tasks
-from training.models import Shard, Upkeep
+from training.models import Shard
 
 DAYS = 2
 
@@ -106,8 +107,8 @@ def test_what_is_stored_again_meanwhile_stays(product, settings, monkeypatch):
 
 def test_age_goes_by_the_clock_of_the_store(product, settings, monkeypatch):
     digest = stored(settings, b"weights")
-    now = orphans._now()
-    monkeypatch.setattr(orphans, "_now", lambda: now - timedelta(days=DAYS))
+    now = orphans.now()
+    monkeypatch.setattr(orphans, "now", lambda: now - timedelta(days=DAYS))
     assert orphans.remove() == 0
     assert is_there(digest)
 

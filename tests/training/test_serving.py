@@ -10,6 +10,7 @@ from config.errors import FileDamaged, Malformed
 from feedback.models import Inference
 from privacy import consent
 from privacy.access import Sender
+from privacy.models import DataSubject
 from tests.training.builders import Product
 from training import rollouts, serving
 from training.errors import NoModel
@@ -50,6 +51,14 @@ def test_it_works(shop):
     assert prediction.inference == inference
     assert (prediction.model_version.version, prediction.arm) == (1, "champion")
     assert prediction.rollout is None
+
+
+def test_an_answer_to_who_wants_no_link_names_nobody(shop):
+    DataSubject.objects.create(project=shop.project, user_id="ann", is_anonymous=True)
+    ask(shop, user_id="ann", session_id="s1")
+    inference = Inference.objects.get()
+    assert (inference.user_id, inference.session_id) == (None, "")
+    assert bytes(inference.fingerprint) == b""
 
 
 def test_a_canarys_answers_name_rollout_and_arm(shop):

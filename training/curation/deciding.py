@@ -7,8 +7,9 @@ from typing import Any
 
 from django.db import connection
 
+from feedback import outdoing
+from feedback.outdoing import IS_OUTDONE, is_bare_vote
 from feedback.serializers import in_utc
-from feedback.signals import EXPLICIT, IMPLICIT
 from training.curation.permission import WORD, parameters, refuses
 from training.curation.settings import DatasetSettings
 from training.models import Dataset
@@ -51,24 +52,6 @@ _CANDIDATE = """
     )"""
 
 
-def _is_bare_vote(row: str, review: str) -> str:
-    """Tell whether all that a down-vote waits for is to learn what would have been right."""
-    return f"""
-        ({row}.status = 'flagged' AND {row}.signal = 'down' AND {row}.corrected IS NULL
-        AND {row}.flags = ARRAY['feedback.no_fix']::varchar[] AND {review}.id IS NULL)"""
-
-
-# What is not verified replaces nothing: anybody could have sent it in that person's name.
-_OUTDONE = f"""
-    EXISTS (
-        SELECT 1 FROM feedback AS g LEFT JOIN feedback_review AS q ON q.feedback_id = g.number
-        WHERE g.inference_id = f.inference_id AND g.user_id = f.user_id AND g.number <> f.number
-        AND g.signal = ANY(%(explicit)s::text[]) AND (g.is_verified OR q.decision = 'accept')
-        AND (g.status = 'processed' OR {_is_bare_vote("g", "q")})
-        AND (g.number > f.number OR e.signal = ANY(%(implicit)s::text[]))
-    )"""  # noqa: S608
-
-
 def _decide(purpose: Purpose, which: str) -> str:
     takes, examined = purpose.takes, PURPOSES["train"].takes if purpose.is_split else "false"
     return f"""
@@ -90,12 +73,12 @@ def _decide(purpose: Purpose, which: str) -> str:
                 SELECT 1 FROM feedback AS g WHERE g.inference_id = e.inference_id)
             ) THEN '{GONE}'
             WHEN {refuses("f.user_id")} OR {refuses("i.user_id")} THEN 'consent_withdrawn'
-            WHEN f.status <> 'processed' AND NOT {_is_bare_vote("f", "r")} THEN 'undecided'
+            WHEN f.status <> 'processed' AND NOT {is_bare_vote("f", "r")} THEN 'undecided'
             WHEN r.decision IS DISTINCT FROM 'accept' AND NOT f.is_verified THEN 'unverified'
             WHEN r.decision IS DISTINCT FROM 'accept' AND EXISTS (
                 SELECT 1 FROM feedback_contributor AS c WHERE c.task_id = e.task_id
                 AND c.user_id = f.user_id AND c.standing = 'quarantined') THEN 'quarantined'
-            WHEN {_OUTDONE} THEN 'outdone'
+            WHEN {IS_OUTDONE} THEN 'outdone'
             WHEN %(has_labels)s AND e.output #>> '{{}}' <> ALL(%(labels)s::text[]) THEN 'label_gone'
             WHEN e.source = 'silence' AND at.split = 'holdout' THEN 'silent_holdout'
             WHEN at.split = 'train' AND (
@@ -142,10 +125,9 @@ def _of_candidates(purpose: Purpose) -> str:
 
 def _parameters(dataset: Dataset, settings: DatasetSettings) -> dict[str, Any]:
     task = dataset.task
-    return parameters(task) | {
+    shared = parameters(task) | outdoing.PARAMETERS
+    return shared | {
         "dataset": dataset.pk,
-        "explicit": EXPLICIT,
-        "implicit": IMPLICIT,
         "is_silence_on": task.silence_weight > 0,
         "has_labels": task.kind.has_label_output,
         "labels": task.labels,

@@ -57,6 +57,11 @@ def read(dataset: Dataset, version: int) -> Iterator[Row]:
         yield from _lines.decode_lines(data)
 
 
+def rows_of(shard: Shard) -> Iterator[Row]:
+    """Yield what one file holds; raises FileDamaged."""
+    return iter(_lines.decode_lines(storage.get(shard.sha256, FOLDER)))
+
+
 def require(dataset: Dataset, version: int) -> None:
     """Write the files that are missing; raises FileDamaged for a changed one."""
     for _ in _read(dataset, version):

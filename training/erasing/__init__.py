@@ -7,16 +7,20 @@ what serves is replaced by an exact retrain, and what is left of the others is r
 from collections.abc import Iterator
 from typing import Any
 
+from django.db.models import QuerySet
+
 from feedback.models import Feedback
 from privacy.holders import Counts
 from privacy.models import ErasureRequest, Project
-from training import lineage
+from training import crediting, lineage
 from training.erasing.examples import expire, take_out, unlink
 from training.erasing.files import remove_files
 from training.erasing.retraining import retrain
-from training.models import ModelErasure, VersionErasure
+from training.erasing.verifying import contradictions
+from training.models import Fate, ModelErasure, Prediction, VersionErasure
 
-__all__ = ["counted", "expire", "held", "proven", "remove_files", "retrain", "take_out", "unlink"]
+__all__ = ["contradictions", "counted", "expire", "held", "proven"]
+__all__ += ["remove_files", "retrain", "take_out", "unlink"]
 
 
 def proven(erasure: ErasureRequest) -> dict[str, Any]:
@@ -49,16 +53,30 @@ def _of_model(row: ModelErasure) -> dict[str, Any]:
         "version": model.version,
         "weights_hash": model.weights_hash,
         "fate": row.fate,
-        "method": "exact",
+        "method": "exact" if row.fate == Fate.REPLACED else None,
         "replacement": new and {"version": new.version, "weights_hash": new.weights_hash},
     }
 
 
 def held(project: Project, user_id: str) -> Iterator[tuple[str, Iterator[Any]]]:
-    """Yield what became of each thing that a person said."""
+    """Yield what became of each thing that a person said, who answered them, and their credit."""
     theirs = Feedback.objects.filter(project=project, user_id=user_id).order_by("pk")
     yield "lineage", (lineage.of_feedback(row) for row in theirs.iterator())
+    answered = _predictions(project, user_id).order_by("pk")
+    columns = ("inference__uuid", "inference__task__slug", "model_version__version", "arm")
+    names = ("inference_id", "task", "model_version", "arm")
+    rows = answered.values_list(*columns).iterator()
+    yield "predictions", (dict(zip(names, row, strict=True)) for row in rows)
+    yield "credit", crediting.of_person(project, user_id)
+
+
+def _predictions(project: Project, user_id: str) -> QuerySet[Prediction]:
+    return Prediction.objects.filter(inference__task__project=project, inference__user_id=user_id)
 
 
 def counted(project: Project, user_id: str) -> Counts:
-    return {"lineage": Feedback.objects.filter(project=project, user_id=user_id).count()}
+    """Count what is found by an index: of credit all documents would be read."""
+    return {
+        "lineage": Feedback.objects.filter(project=project, user_id=user_id).count(),
+        "predictions": _predictions(project, user_id).count(),
+    }

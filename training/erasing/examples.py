@@ -5,7 +5,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, reduce
+from operator import or_
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
@@ -17,7 +18,7 @@ from django.db.models import F, Q, QuerySet
 from config.errors import Unavailable
 from feedback import erasing
 from feedback.models import Example, Feedback, Inference
-from privacy import holders
+from privacy import holders, tombstones
 from privacy.holders import Counts
 from privacy.models import ErasureRequest, Project
 from training import archives, orphans
@@ -26,6 +27,7 @@ from training.models import (
     Archive,
     Dataset,
     DatasetVersion,
+    Fate,
     GateResult,
     ModelCredit,
     ModelErasure,
@@ -57,6 +59,11 @@ _TWINS = """
         SELECT dataset_id, row_hash FROM training_membership
         WHERE example_id IN (SELECT id FROM erased))
     AND t.example_id NOT IN (SELECT id FROM erased)"""
+# What was left out of training for being like one of these.
+_PUSHED_OUT = """
+    SELECT dataset_id, since_version, until_version FROM training_leftout
+    WHERE holdout_example_id IN (SELECT id FROM erased)
+    AND example_id NOT IN (SELECT id FROM erased)"""
 # Where something stands that the next version would count as its parent's.
 _OPEN = """
     SELECT dataset_id FROM training_membership
@@ -94,7 +101,7 @@ class Taken:
 
     counts: Counter[str] = field(default_factory=Counter)
     versions: list[int] = field(default_factory=list)
-    taught: list[int] = field(default_factory=list)  # versions that had some of it to train on
+    taught: list[int] = field(default_factory=list)  # versions that train otherwise without it
     shards: list[str] = field(default_factory=list)
 
 
@@ -105,9 +112,8 @@ def take_out(erasure: ErasureRequest) -> Counts:
 
     Call in a transaction that may rewrite history, when nothing of the person can come any more.
     """
-    if erasure.user_id is None:
-        return {}
-    project, user_id = erasure.project, erasure.user_id
+    project, digest = erasure.project, bytes(erasure.subject_digest)
+    user_id = erasure.user_id or ""  # whose name is gone may stand in archives still: nobody is ""
     shown = erasing.pictured(project, user_id)  # others', with the person's pictures
     datasets = _lock(project.tasks.values_list("pk", flat=True))
     held = erasing.hold(project, user_id, *shown)
@@ -120,16 +126,15 @@ def take_out(erasure: ErasureRequest) -> Counts:
     examples = _examples_of(feedback, held.answers)
     taken = _take_out(erasure.uuid, examples)
     taken.counts["training.Prediction"] = _delete_predictions(held.answers)
-    holding = archives.holding(project, user_id)
+    holding = archives.holding(project, digest)
     _condemn(erasure, taken, holding)
     holders.note_files(erasure, "shards", taken.shards)
     condemned = Archive.objects.filter(model_version__erasures__erasure=erasure.uuid)
     taken.counts["training.Archive"] = condemned.count()
     gone = archives.remove(condemned)
     holding |= Archive.objects.filter(dataset_version__in=taken.versions)
-    written = archives.leave_out(
-        holding, archives.Leaving(project, user_id, gone=set(examples), stay=set())
-    )
+    leaving = archives.Leaving(archives.mark_of(digest), gone=set(examples))
+    written = archives.leave_out(holding, leaving)
     taken.counts["training.Archive"] += len(written)
     holders.note_files(erasure, archives.FOLDER, [*gone, *written])
     return dict(taken.counts)
@@ -152,10 +157,9 @@ def unlink(project: Project, user_id: str, _to: str | None) -> None:
     taken = _take_out(uuid4(), gone)
     _delete_predictions(answers)
     _remove_later("shards", taken.shards)
-    holding = archives.holding(project, user_id)
-    holding |= Archive.objects.filter(dataset_version__in=taken.versions)
-    leaving = archives.Leaving(project, user_id, gone=set(gone), stay=theirs.difference(gone))
-    _remove_later(archives.FOLDER, archives.leave_out(holding, leaving))
+    digest = tombstones.digest_of(project, user_id)
+    leaving = archives.Leaving(archives.mark_of(digest), set(gone), theirs.difference(gone))
+    _remove_later(archives.FOLDER, archives.leave_out(archives.holding(project, digest), leaving))
 
 
 def _tasks_of(*of_tasks: QuerySet[Any]) -> set[int]:
@@ -213,7 +217,10 @@ def _take_out(cause: UUID, examples: list[int]) -> Taken:
         twins = [_stay(row) for row in cursor.fetchall()]
         cursor.execute(_UUIDS)
         uuids = {said for (said,) in cursor.fetchall()}
+        cursor.execute(_PUSHED_OUT)
+        pushed_out = cursor.fetchall()
     _forget_in_versions(cause, taken, stays, twins)
+    taken.taught += _versions_of(pushed_out)
     _forget_ids(examples, taken.versions, uuids)
     _forget_shards(taken, stays)
     with connection.cursor() as cursor:
@@ -272,6 +279,16 @@ def _forget_in_versions(cause: UUID, taken: Taken, stays: list[Stay], twins: lis
                 taken.versions.append(version.pk)
                 taken.taught += [version.pk] if splits["train"] else []
     taken.counts["training.DatasetVersion changed"] = len(taken.versions)
+
+
+def _versions_of(intervals: Iterable[tuple[int, int, int | None]]) -> list[int]:
+    """Return the versions of these datasets, from a number until before the other."""
+    within = [
+        Q(dataset=dataset, version__gte=since) & (Q(version__lt=until) if until else Q())
+        for dataset, since, until in set(intervals)
+    ]
+    found = DatasetVersion.objects.filter(reduce(or_, within, Q(pk=None)))
+    return list(found.values_list("pk", flat=True))
 
 
 def _note(version: DatasetVersion, cause: UUID, splits: Counter[str]) -> None:
@@ -337,9 +354,14 @@ def _condemn(erasure: ErasureRequest, taken: Taken, holding: QuerySet[Archive]) 
     lost = VersionErasure.objects.filter(splits__has_key="train").values("dataset_version")
     learned = holding.filter(dataset_version__in=lost).values("model_version")
     models = ModelVersion.objects.filter(
-        Q(run__dataset_version__in=taken.taught) | Q(pk__in=learned), withdrawn_at=None
+        Q(run__dataset_version__in=taken.taught) | Q(pk__in=learned)
     ).order_by("pk")
     for model in models:
-        ModelErasure.objects.get_or_create(model_version=model, erasure=erasure.uuid)
+        # What another erasure withdrew has its place taken, or has none any more.
+        known = model.erasures.exclude(fate=Fate.PENDING).order_by("pk").first()
+        found = {} if known is None else {"fate": known.fate, "replacement": known.replacement}
+        ModelErasure.objects.get_or_create(
+            model_version=model, erasure=erasure.uuid, defaults=found
+        )
     credited = ModelCredit.objects.filter(model_version__in=models)
     taken.counts["training.ModelCredit"] = credited.delete()[0]

@@ -1,18 +1,20 @@
 """Remove what is left of models and rows that are gone: their files."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import F
 from django.db.models.functions import Now
 
 from privacy.holders import Counts
 from privacy.models import ErasureRequest
 from training import orphans
 from training.datasets import shards
-from training.models import DatasetVersion, Fate, ModelErasure, ModelVersion, Shard
+from training.erasing.retraining import decided_by
+from training.models import DatasetVersion, Fate, ModelVersion, Shard
 
 FOLDERS = ("artifacts", "shards", "archives")
-SLACK = timedelta(minutes=1)  # between the clocks of the database and of the storage
+SLACK = timedelta(seconds=10)  # some stores date files by the second
 
 
 def remove_files(erasure: ErasureRequest) -> Counts:
@@ -25,21 +27,30 @@ def remove_files(erasure: ErasureRequest) -> Counts:
     noted = {folder: set(erasure.files.get(folder, ())) for folder in FOLDERS}
     noted["artifacts"] |= _withdraw(erasure)
     _write_shards(erasure)
-    counts = {}
+    counts, before = {}, _requested_at(erasure)
     for folder in FOLDERS:
         digests = noted[folder] - orphans.named(folder, noted[folder])
         orphans.erase(folder, digests)
-        # What was rolled back, and nobody wrote down.
-        orphans.remove_from(folder, erasure.created_at - SLACK)
+        # What was rolled back, and nobody wrote down. Whoever wrote before the request has ended:
+        # who stores a file has locked a row, and the first step waits for all who had.
+        orphans.remove_from(folder, before)
         erasure.files[folder] = sorted(digests)
         counts[f"storage/{folder}"] = len(digests)
     return counts
 
 
+def _requested_at(erasure: ErasureRequest) -> datetime:
+    """Return when it was asked for, or a little earlier, by the clock that dates the files."""
+    now = orphans.now()
+    row = ErasureRequest.objects.filter(pk=erasure.pk)
+    age: timedelta = row.values_list(Now() - F("created_at"), flat=True).get()
+    return now - age - SLACK
+
+
 @transaction.atomic
 def _withdraw(erasure: ErasureRequest) -> set[str]:
     """Mark all models of the erasure; return the names of their files."""
-    concerned = ModelErasure.objects.filter(erasure=erasure.uuid)
+    concerned = decided_by(erasure)
     concerned.filter(fate=Fate.PENDING).update(fate=Fate.REMOVED)
     models = ModelVersion.objects.filter(erasures__in=concerned)
     ModelVersion.objects.filter(pk__in=models.values("pk"), withdrawn_at=None).update(

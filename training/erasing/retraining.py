@@ -10,6 +10,7 @@ from collections import Counter
 from contextlib import suppress
 
 from django.db import transaction
+from django.db.models import F, QuerySet
 
 from config import leases
 from config.errors import FileDamaged, LeaseLost
@@ -31,11 +32,11 @@ def retrain(erasure: ErasureRequest) -> Counts:
 
     What was replaced before it was cut off stays so.
     """
-    concerned = ModelErasure.objects.filter(erasure=erasure.uuid)
+    concerned = decided_by(erasure)
     waiting = concerned.filter(fate=Fate.PENDING).order_by("model_version")
-    for row in waiting.select_related("model_version__task", "model_version__run", "run"):
+    for row in waiting.select_related("model_version__task", "model_version__run"):
         if row.model_version.aliases.exists():
-            _replace(row)
+            _replace(erasure, row)
         else:
             rollouts.replace(row.model_version, None)
     fates = Counter(concerned.values_list("fate", flat=True))
@@ -44,35 +45,50 @@ def retrain(erasure: ErasureRequest) -> Counts:
     }
 
 
-def _replace(row: ModelErasure) -> None:
-    new = _trained(row)
+def decided_by(erasure: ErasureRequest) -> QuerySet[ModelErasure]:
+    """Return what became of models, but of those that an earlier erasure had withdrawn."""
+    concerned = ModelErasure.objects.filter(erasure=erasure.uuid)
+    return concerned.exclude(model_version__withdrawn_at__lt=F("at"))
+
+
+def _replace(erasure: ErasureRequest, row: ModelErasure) -> None:
+    new = _trained(erasure, row)
     with transaction.atomic():
+        leases.require_held(erasure)
         rollouts.replace(row.model_version, new)
         row.fate = Fate.WITHDRAWN if new is None else Fate.REPLACED
         row.replacement = new
         row.save(update_fields=["fate", "replacement"])
 
 
-def _trained(row: ModelErasure) -> ModelVersion | None:
+def _trained(erasure: ErasureRequest, row: ModelErasure) -> ModelVersion | None:
     """Return the exact retrain of a model, None if what is left cannot train one.
 
     Raises NotErased where it fails otherwise each time: then the erasure can be tried again.
     """
+    failed = None
     for _ in range(MOST_RUNS):
-        run = row.run if row.run is not None else _request(row)
+        run = _run_of(erasure, row, failed)
         while run.status in {"queued", "running"}:
             _go_on(run)
             run.refresh_from_db()
         new = ModelVersion.objects.filter(run=run).first()
         if new is not None or run.error.startswith(TrainingDataUnfit.code):
             return new
-        row.run = None  # as when its worker died too often: that says nothing of the rows
+        failed = run  # as when its worker died too often: that says nothing of the rows
     raise NotErased(f"{row.model_version} cannot be trained again: {run.error}")
 
 
 @transaction.atomic
-def _request(row: ModelErasure) -> Run:
-    """Build the version without the erased, and queue a run like the model's own on it."""
+def _run_of(erasure: ErasureRequest, row: ModelErasure, failed: Run | None) -> Run:
+    """Return the run for a model's place; where there is none but one that failed, queue it.
+
+    It is like the model's own, on a version without the erased that is built for it. Raises
+    LeaseLost where another worker is at the erasure by now.
+    """
+    row.refresh_from_db(fields=["run"])
+    if row.run is not None and row.run != failed:
+        return row.run
     old = row.model_version.run
     version = old.dataset_version
     if version is None:
@@ -88,6 +104,7 @@ def _request(row: ModelErasure) -> Run:
         seed=old.seed,
         weighing={name: old.weighing[name] for name in DECIDED if name in old.weighing},
     )
+    leases.require_held(erasure)  # only now: whoever asks for the erasure waits for this lock
     row.save(update_fields=["run"])
     return row.run
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from config.backups import ERASURES, FAULTS, STORAGE, Manifest
+from config.backups import ERASURES, FAULTS, STORAGE, Manifest, told
 from config.backups.writing import write
 
 
@@ -22,7 +22,7 @@ class Command(BaseCommand):
         try:
             manifest = write(folder, self.stderr.write)
         except FAULTS as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(told(error)) from error
         self.stdout.write(f"{folder}: {summary(manifest)}.")
 
 

@@ -3,15 +3,17 @@
 import subprocess
 import sys
 from argparse import ArgumentParser
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import Error
 
 from config import embedded
-from config.backups import FAULTS, Manifest, database, manifest_of
-from config.backups.restoring import NOT_REPLAYED, doubts, restore
+from config.backups import FAULTS, Manifest, database, manifest_of, told
+from config.backups.restoring import BROKEN_OFF, NOT_REPLAYED, complete, doubts, restore
 from privacy.models import ErasureRequest
 from training.models import DatasetVersion
 
@@ -31,7 +33,7 @@ class Command(BaseCommand):
                     raise CommandError("Emend runs on this data folder: stop `up` first.")
                 self._restore(options["folder"].absolute(), is_sure=options["yes"])
         except FAULTS as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(told(error)) from error
 
     def _restore(self, folder: Path, *, is_sure: bool) -> None:
         self.stderr.write("Reading the backup.")
@@ -40,9 +42,20 @@ class Command(BaseCommand):
             raise CommandError(f"{others} other sessions use the database: stop what has them.")
         if not is_sure and (said := doubts(folder, manifest)):
             self._ask(" ".join(said))
-        restore(folder, manifest, self.stderr.write)
-        _forget_transactions()
-        self._replay()
+        restore(folder, self.stderr.write)
+        try:
+            complete(folder, manifest, self.stderr.write)
+            _forget_transactions()
+            is_replayed = self._is_replayed()
+        except (Exception, KeyboardInterrupt) as error:
+            with suppress(Error):  # an older database has nothing of the kind
+                _forget_transactions()
+            cause = told(error).rstrip(".")
+            raise CommandError(f"{cause}. {BROKEN_OFF} {NOT_REPLAYED}") from error
+        if not is_replayed:
+            raise CommandError(
+                f"All is restored, but the erasures are not replayed. {NOT_REPLAYED}"
+            )
         self._report(manifest)
 
     def _ask(self, what: str) -> None:
@@ -51,14 +64,11 @@ class Command(BaseCommand):
         if input(f"{what} Restore all the same? [y/N] ").strip().lower() not in {"y", "yes"}:
             raise CommandError("Nothing was restored.")
 
-    def _replay(self) -> None:
+    def _is_replayed(self) -> bool:
         """Read the log in a process of its own: this one has read the keys of before."""
         self.stderr.write("Erasing again who was erased.")
         command = [sys.executable, "manage.py", "replay_erasures"]
-        if subprocess.run(command, cwd=settings.BASE_DIR, check=False).returncode:
-            raise CommandError(
-                f"All is restored, but the erasures are not replayed. {NOT_REPLAYED}"
-            )
+        return not subprocess.run(command, cwd=settings.BASE_DIR, check=False).returncode
 
     def _report(self, manifest: Manifest) -> None:
         now = database.rows()

@@ -27,8 +27,10 @@ class Command(BaseCommand):
         self._line(HEADS)
         for project in projects:
             if retention.is_erasing(project) and not options["dry_run"]:
-                self.stderr.write(f"Somebody of {project} is being erased: try again after that.")
-                continue
+                self.stderr.write(
+                    f"Somebody of {project} is being erased: only what no erasure proves goes"
+                    " (idempotency, access_log). Try again after that."
+                )
             for one in retention.apply(project, dry_run=options["dry_run"]):
                 before = f"{one.before:%Y-%m-%d %H:%M}"
                 self._line((project, one.kind, one.label, one.days, before, one.number))

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from config.errors import Malformed
+from config.errors import EmendError
 from privacy import access_log, erasure
 from privacy.access import check_user_id
 from privacy.access_log import Action
@@ -28,16 +28,16 @@ class Command(BaseCommand):
         project = Project.objects.filter(slug=options["project"]).first()
         if project is None:
             raise CommandError(f"There is no project {options['project']}.")
-        try:
-            check_user_id(options["user_id"])
-        except Malformed as error:
-            raise CommandError(error.detail) from None
         place: Path = options["receipt"]
         if not place.parent.is_dir():
             raise CommandError(f"There is no folder {place.parent} for the receipt.")
-        asked = erasure.request(project=project, user_id=options["user_id"], by="erase_subject")
-        access_log.note(project, options["user_id"], Action.ERASURE, "command")
-        done = self._wait(asked)
+        try:
+            check_user_id(options["user_id"])
+            asked = erasure.request(project=project, user_id=options["user_id"], by="erase_subject")
+            access_log.note(project, options["user_id"], Action.ERASURE, "command")
+            done = self._wait(asked)
+        except EmendError as error:
+            raise CommandError(error.detail) from error
         place.write_text(json.dumps(done.receipt, indent=2) + "\n")
         removed = done.receipt["removed"] if done.receipt else {}
         for label, number in sorted(removed.items()):
@@ -45,10 +45,10 @@ class Command(BaseCommand):
         self.stdout.write(str(place))
 
     def _wait(self, asked: ErasureRequest) -> ErasureRequest:
-        """Carry it out here, or watch the worker that does; say each step."""
+        """Carry it out here with what stands before it, or watch who does; say each step."""
         said = ""
         while True:
-            erasure.erase_next(only=asked)
+            carried_out = erasure.erase_next(only=asked)
             asked.refresh_from_db()
             if asked.status == "failed":
                 raise CommandError(f"The erasure {asked} failed: {asked.error}")
@@ -58,4 +58,5 @@ class Command(BaseCommand):
             if doing != said:
                 self.stderr.write(f"{ratio:4.0%}  {doing}")
             said = doing
-            time.sleep(LOOK_SECONDS)
+            if carried_out is None:
+                time.sleep(LOOK_SECONDS)

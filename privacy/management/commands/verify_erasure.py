@@ -10,6 +10,13 @@ from config.errors import EmendError
 from privacy import receipts, verifying
 
 
+def _json_of(place: Path) -> Any:
+    try:
+        return json.loads(place.read_bytes())
+    except ValueError:
+        raise CommandError("The receipt is not JSON.") from None
+
+
 class Command(BaseCommand):
     help = __doc__ or ""
 
@@ -23,13 +30,11 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         try:
-            receipt = receipts.verify(json.loads(options["receipt"].read_bytes()))
+            receipt = receipts.verify(_json_of(options["receipt"]))
             left, is_back = verifying.left(receipt), verifying.came_anew(receipt)
             found = verifying.search(options["contains"]) if options["contains"] else {}
         except OSError as error:
-            raise CommandError(f"Cannot read the receipt: {error.strerror}.") from None
-        except ValueError:
-            raise CommandError("The receipt is not JSON.") from None
+            raise CommandError(f"Cannot read {error.filename}: {error.strerror}.") from None
         except EmendError as error:
             raise CommandError(error.detail) from None
         self.stdout.write(f"Signed by this installation: {receipts.public_key()}")
