@@ -195,7 +195,7 @@ class RunAdmin(ReadOnlyAdmin):
     def data(self, run: Run) -> str:
         return str(run.dataset_version or "not built yet")
 
-    @admin.display(description="Holdout accuracy (95% interval)")
+    @admin.display(description="Accuracy (95% interval)")
     def accuracy(self, run: Run) -> str:
         return accuracy(run)
 
@@ -248,7 +248,7 @@ class ModelVersionAdmin(ReadOnlyAdmin):
     def verdict(self, model: ModelVersion) -> str:
         return model.run.status
 
-    @admin.display(description="Holdout accuracy (95% interval)")
+    @admin.display(description="Accuracy (95% interval)")
     def accuracy(self, model: ModelVersion) -> str:
         return accuracy(model.run)
 

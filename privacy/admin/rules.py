@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.apps import apps
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import OperationalError
@@ -115,6 +116,11 @@ class ErasureRequestAdmin(ReadOnlyAdmin):
         return format_html_join("", "{}: {}<br>", lines) or "nothing yet"
 
 
+def _in_words(table: str, number: int) -> str:
+    named = apps.get_model(table)._meta
+    return f"{number:,} {named.verbose_name if number == 1 else named.verbose_name_plural}"
+
+
 class RetentionForm(forms.ModelForm):
     days = forms.IntegerField(min_value=1, max_value=retention.MOST_DAYS)
     reason = forms.CharField(max_length=100, help_text="Why it changes; the history keeps it.")
@@ -176,7 +182,7 @@ class RetentionRuleAdmin(ReadOnlyAdmin):
             "title": "Keep for fewer days",
             "rule": rule,
             "before": before,
-            "counts": counts and [f"{n:,} {table}" for table, n in counts.items()],
+            "counts": [_in_words(table, n) for table, n in (counts or {}).items() if n],
             "total": counts and sum(counts.values()),
             "form": form,
             "opts": self.opts,

@@ -283,7 +283,7 @@ def test_fewer_days_are_asked_about_with_what_they_remove(shop):
     asked = kim.post(add, body)
     shown = text_of(asked)
     assert "in shop for 5 days instead of 7. What is older goes" in shown
-    assert "1 privacy.IdempotencyKey" in shown
+    assert "1 idempotency key" in shown
     assert "Keep 5 days and remove 1 row " in shown
     assert not RetentionRule.objects.exists()
     assert kim.post(add, hidden(asked.content.decode())).status_code == 302
