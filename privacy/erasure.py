@@ -61,9 +61,7 @@ def request(*, project: Project, user_id: str, by: str) -> ErasureRequest:
 
 def _stands(project: Project, user_id: str) -> bool:
     subject = DataSubject.objects.filter(project=project, user_id=user_id)
-    return subject.exists() or any(
-        any(holdings.counted(project, user_id).values()) for holdings in holders.registered()
-    )
+    return subject.exists() or bool(holders.counted(project, user_id))
 
 
 def begin(project: Project, entry: Entry, *, user_id: str | None, by: str) -> ErasureRequest:

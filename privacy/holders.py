@@ -4,6 +4,7 @@ An app registers its `Holdings` when it is ready. Erasures walk them from the to
 the bottom: what was derived goes before what it was derived from.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -137,6 +138,14 @@ def steps() -> list[Step]:
 def people(project: Project) -> Iterator[tuple[str, str]]:
     for holdings in registered():
         yield from holdings.people(project)
+
+
+def counted(project: Project, user_id: str) -> Counts:
+    """Return how many rows are held of a person, by the sections of the export."""
+    counts: Counter[str] = Counter()
+    for holdings in registered():
+        counts.update(holdings.counted(project, user_id))
+    return {section: n for section, n in counts.items() if n}
 
 
 def of_project(model: type[Model], project: Project) -> Q:

@@ -27,7 +27,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from config.errors import EmendError, Forbidden, NotFound, Throttled, Unavailable
-from privacy import access_log, erasure, exporting, limits, subjects, tombstones
+from privacy import access_log, erasure, exporting, holders, limits, subjects, tombstones
 from privacy.access_log import PERSON, Action
 from privacy.consent import Proof
 from privacy.errors import Erased
@@ -222,7 +222,7 @@ def page(request: HttpRequest, visit: Visit, project: Project) -> HttpResponse:
     subject = DataSubject.objects.filter(project=project, user_id=user_id).first()
     older = request.GET.get("older", "")
     before = int(older) if re.fullmatch(r"[0-9]{1,18}", older) else None
-    counts = subjects.counted(project, user_id)
+    counts = holders.counted(project, user_id)
     told = subjects.told(project, user_id, before=before, most=SHOWN + 1)
     context = {
         "subject": subject,
@@ -315,7 +315,7 @@ def erase(request: HttpRequest, visit: Visit, project: Project) -> HttpResponse:
         return redirect("privacy:page")
     user_id = _person(visit)
     if request.method != "POST":
-        counts = subjects.counted(project, user_id)
+        counts = holders.counted(project, user_id)
         context = {
             "what": subjects.named(project, user_id),
             "counts": subjects.in_words(counts),

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from privacy import erasure, subjects
+from privacy import erasure, holders, subjects
 from privacy.models import DataSubject, ErasureRequest
 
 # "$" alone would let a line feed pass at the end, and "\Z" is unknown to JSON Schema.
@@ -67,7 +67,7 @@ def subject_document(subject: DataSubject) -> dict[str, Any]:
             {"purpose": row.purpose, "granted": row.is_granted, "at": row.decided_at}
             for row in subject.consents.order_by("purpose")
         ],
-        "feedback_count": subjects.counted(project, subject.user_id).get("feedback", 0),
+        "feedback_count": holders.counted(project, subject.user_id).get("feedback", 0),
         "anonymized_at": subject.anonymized_at,
         "preferences": subjects.preferences(project, subject),
     }

@@ -1,6 +1,5 @@
 """One person: what is held, what they prefer, and the end of the link to them."""
 
-from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from psycopg.errors import DeadlockDetected, LockNotAvailable
 from config.errors import NotFound, Unavailable
 from privacy import consent, holders, tombstones
 from privacy.consent import Proof
-from privacy.holders import Counts, Told
+from privacy.holders import Told
 from privacy.models import (
     AccessRecord,
     Consent,
@@ -179,14 +178,6 @@ def _unlink(project: Project, user_id: str) -> DataSubject:
     return subject
 
 
-def counted(project: Project, user_id: str) -> Counts:
-    """Return how many rows are held, by the sections of the export."""
-    counts: Counter[str] = Counter()
-    for holdings in holders.registered():
-        counts.update(holdings.counted(project, user_id))
-    return {section: n for section, n in counts.items() if n}
-
-
 def in_words(counts: dict[str, int]) -> list[tuple[int, str]]:
     """Return numbers with what they count; what follows from the rest is one number."""
     named = {name: counts[name] for name in SECTIONS if counts.get(name)}
@@ -197,7 +188,7 @@ def in_words(counts: dict[str, int]) -> list[tuple[int, str]]:
 
 def named(project: Project, user_id: str) -> str:
     """Name a person and what would go with them, as a button does."""
-    acts = {name: n for name, n in counted(project, user_id).items() if name == "feedback"}
+    acts = {name: n for name, n in holders.counted(project, user_id).items() if name == "feedback"}
     return f"user {user_id}" + "".join(f" and {n:,} {what}" for n, what in in_words(acts))
 
 

@@ -13,7 +13,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html_join
 
 from config.errors import EmendError, NotFound, Unavailable
-from privacy import access_log, erasure, exporting, subjects
+from privacy import access_log, erasure, exporting, holders, subjects
 from privacy.access_log import Action
 from privacy.admin.looks import staff_of
 from privacy.admin.parts import ReadOnly, ReadOnlyAdmin, age
@@ -171,7 +171,7 @@ class DataSubjectAdmin(ReadOnlyAdmin):
 
     @admin.display(description="What is held")
     def held(self, subject: DataSubject) -> str:
-        counts = subjects.counted(subject.project, subject.user_id)
+        counts = holders.counted(subject.project, subject.user_id)
         return ", ".join(f"{n:,} {what}" for n, what in subjects.in_words(counts)) or "nothing"
 
     @admin.display(description="Who looked, took or changed")
