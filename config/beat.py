@@ -106,7 +106,7 @@ class BellScheduler(Scheduler):
                 if not cursor.fetchone()[0] and not is_forced:
                     return
             logger.info("beat.standing_in task=%s", task.name)
-            task.run()
+            task.work()
         except Exception:  # the outermost edge of this worker: the rows tell what is left
             logger.exception("beat.work_failed task=%s", task.name)
         finally:

@@ -2,11 +2,15 @@
 
 import hashlib
 import os
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from celery import Celery, Task, shared_task
-from django.db import connection
+from celery.signals import beat_init, worker_init
+from django.conf import settings
+from django.db import Error, connection
 
 if TYPE_CHECKING:
     AnyTask = Task[Any, Any]
@@ -17,7 +21,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 # Every entry is a question that the scheduler asks at its interval (seconds): has this task
 # something to do? Only then is its bell rung. Due times live in the rows, not here.
-BEAT_SCHEDULE = {
+BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "process-text": {
         "task": "feedback.process_text",
         "schedule": 0.5,
@@ -33,8 +37,18 @@ BEAT_SCHEDULE = {
         "schedule": 0.5,
         "options": {"queue": "process.image"},
     },
+    "measure-figures": {
+        "task": "feedback.measure_figures",
+        "schedule": 60.0,
+        "options": {"queue": "train"},
+    },
     "measure-tasks": {
         "task": "feedback.measure_tasks",
+        "schedule": 5.0,
+        "options": {"queue": "train"},
+    },
+    "rank-queue": {
+        "task": "feedback.rank_queue",
         "schedule": 5.0,
         "options": {"queue": "train"},
     },
@@ -56,6 +70,11 @@ BEAT_SCHEDULE = {
     "score-contributors": {
         "task": "training.score_contributors",
         "schedule": 5.0,
+        "options": {"queue": "train"},
+    },
+    "choose-answers": {
+        "task": "training.choose_answers",
+        "schedule": 60.0,
         "options": {"queue": "train"},
     },
     "credit-models": {
@@ -91,6 +110,14 @@ BEAT_SCHEDULE = {
 }
 
 
+RECORD = """
+    INSERT INTO config_bellrun (task, began_at, seconds, fault, place)
+    VALUES (%(task)s, clock_timestamp() - make_interval(secs => %(seconds)s), %(seconds)s,
+        %(fault)s, current_setting('application_name'))
+    ON CONFLICT (task) DO UPDATE SET began_at = excluded.began_at, seconds = excluded.seconds,
+        fault = excluded.fault, place = excluded.place"""
+
+
 def lock_key(name: str) -> int:
     """Return the 64-bit key of PostgreSQL's advisory lock of that name."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
@@ -116,10 +143,23 @@ class BellTask(AnyTask):
             if not cursor.fetchone()[0]:
                 return None  # the scheduler is standing in for us
         try:
-            return self.run(*args, **kwargs)
+            self.work()
         finally:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_unlock_shared(%s)", [key])
+
+    def work(self) -> None:
+        """Do the work, and keep how it went for the page of background work."""
+        began, fault = time.monotonic(), ""
+        try:
+            self.run()
+        except BaseException as error:
+            fault = type(error).__name__
+            raise
+        finally:
+            seconds = time.monotonic() - began
+            with suppress(Error), connection.cursor() as cursor:
+                cursor.execute(RECORD, {"task": self.name, "seconds": seconds, "fault": fault})
 
 
 def bell(
@@ -140,3 +180,18 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.beat_schedule = BEAT_SCHEDULE
 app.conf.beat_max_loop_interval = 0.5
 app.autodiscover_tasks()
+
+
+@worker_init.connect
+def name_worker(**_: Any) -> None:
+    """Let PostgreSQL know a worker's sessions by the queues that it works on."""
+    _name_sessions(" ".join(["emend-worker", *sorted(app.amqp.queues.consume_from)]))
+
+
+@beat_init.connect
+def name_scheduler(**_: Any) -> None:
+    _name_sessions("emend-beat")
+
+
+def _name_sessions(name: str) -> None:
+    settings.DATABASES["default"]["OPTIONS"]["application_name"] = name[:63]

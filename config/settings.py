@@ -83,6 +83,8 @@ KAFKA_OPTIONS: dict[str, object] = env.json("KAFKA_OPTIONS", default={})
 
 # --- Django ------------------------------------------------------------------------------------
 INSTALLED_APPS = [
+    "django_otp.plugins.otp_totp",  # before privacy, which takes their lists out of the admin
+    "django_otp.plugins.otp_static",
     "config",
     "privacy",
     "feedback",
@@ -109,6 +111,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
@@ -161,7 +164,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
 
 # --- Security: EMEND_URL decides -----------------------------------------------------------------
 _url = urlsplit(EMEND_URL)
-IS_HTTPS = _url.scheme == "https"
+IS_HTTPS = _url.scheme == "https"  # then staff need a second factor, too
+OTP_TOTP_ISSUER = f"Emend ({_url.hostname})"
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=[]) or [
     _url.hostname or "localhost",
     "localhost",

@@ -10,7 +10,8 @@ import privacy.page
 import privacy.urls
 import training.urls
 from config.health import healthz, readyz
-from privacy.login import login
+from privacy.login import login, second_factor_page
+from training.dashboard.views import background
 
 urlpatterns = [
     # First what is asked most.
@@ -20,6 +21,8 @@ urlpatterns = [
     path("privacy/", include((privacy.page.urlpatterns, "privacy"))),
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/login/", login),  # before the admin's own, which has no limit
+    path("admin/second-factor/", second_factor_page, name="second_factor"),
+    path("admin/background/", admin.site.admin_view(background), name="background"),
     path("admin/", admin.site.urls),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),

@@ -73,6 +73,13 @@ _LOOK_AGAIN = f"""
     WHERE silence_until IS NOT NULL AND id IN (
         SELECT task_id FROM feedback_inference AS i
         WHERE i.number = ANY(%(numbers)s) AND i.input_hash <> '' AND {_IS_FREE})"""  # noqa: S608
+# Figures count nobody by name, but say to the second when somebody acted.
+_ROUND_FIGURES = f"""
+    UPDATE feedback_hourfigures AS f SET last_captured_at = date_trunc('hour', last_captured_at),
+        last_processed_at = date_trunc('hour', last_processed_at),
+        last_decided_at = date_trunc('hour', last_decided_at)
+    FROM (SELECT id FROM feedback_hourfigures WHERE task_id IN ({_ITS_TASKS})
+        ORDER BY task_id, hour FOR UPDATE) AS theirs WHERE f.id = theirs.id"""  # noqa: S608
 _LETTERS = """
     DELETE FROM feedback_deadletter WHERE (project_id = %(project)s OR project_id IS NULL)
         AND (user_id = %(user_id)s OR content ~ %(named)s)"""
@@ -166,6 +173,7 @@ def erase_rows(erasure: ErasureRequest) -> Counts:
     counts.update(_delete_images(erasure))
     counts.update(_delete_contributors(_contributors(person)))
     counts.update(_delete_letters(person))
+    _change(_ROUND_FIGURES, project=erasure.project_id)
     return dict(counts)
 
 
@@ -245,7 +253,7 @@ def _delete_feedback(numbers: list[int]) -> Counter[str]:
 def _delete_said_of(feedback: list[int], answers: Iterable[int] = ()) -> Counter[str]:
     """Delete reviews with their history, and the examples that are left: no version has them."""
     counts: Counter[str] = Counter()
-    for table in ("HistoricalReview", "Review"):
+    for table in ("HistoricalReview", "Review", "Approval"):
         label, name = f"feedback.{table}", f"feedback_{table.lower()}"
         counts.update(_delete(label, name, "feedback_id", feedback))
     of_answers = _delete("feedback.Example", "feedback_example", "inference_id", list(answers))

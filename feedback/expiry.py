@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from feedback.modalities import MODALITIES
 from feedback.models import (
+    Approval,
     Contributor,
     DeadLetter,
     Example,
@@ -104,6 +105,7 @@ def delete_feedback(numbers: list[int]) -> None:
     for model, column in (
         (Review.history.model, "feedback_id"),
         (Review, "feedback_id"),
+        (Approval, "feedback_id"),
         (Feedback.history.model, "number"),
         (Feedback, "number"),
     ):

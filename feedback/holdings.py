@@ -54,6 +54,20 @@ HOLDERS = [
         "deleted with the review",
         WITH_ACT,
     ),
+    Holder(
+        "feedback.Approval",
+        "which moderators accepted an act, and a hash of what they accepted",
+        "deleted with the review",
+        WITH_ACT,
+    ),
+    Holder("feedback.ReviewClaim", "which moderator has an item open", "nothing", "minutes"),
+    Holder(
+        "feedback.HourFigures",
+        "how many acts came in an hour and when the last one did; no person, no content",
+        "the times are rounded to the hour; counts stay until their hour is counted again",
+        "while the task is there",
+    ),
+    Holder("feedback.FiguresMark"),
     Holder("feedback.Claim"),
     Holder(
         "feedback.Contributor",

@@ -44,6 +44,12 @@ class TaskSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_o
     trust: Annotated[
         bool, Meta(description="Score contributors, and weigh what they say by it.")
     ] = True
+    approvals_required: Annotated[
+        int, Meta(ge=1, le=5, description="Moderators who must accept the same before it counts.")
+    ] = 1
+    approvals_required_high_impact: Annotated[
+        int, Meta(ge=1, le=5, description="The same, of what was flagged for its high impact.")
+    ] = 2
     slice_keys: Annotated[
         list[Annotated[str, Meta(pattern=r"^(?!(topic|label|month)$)[\w.-]{1,50}(?!\n)$")]],
         Meta(

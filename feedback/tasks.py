@@ -3,8 +3,9 @@
 from functools import partial
 
 from config.celery import bell
-from feedback import traffic
+from feedback import figures, traffic
 from feedback.processing import process_queue, waiting_seconds
+from feedback.review import ranking
 
 TEXT, LAYOUT, IMAGE = "process.text", "process.layout", "process.image"
 
@@ -27,3 +28,13 @@ def process_image() -> None:
 @bell("feedback.measure_tasks", waiting=traffic.waiting_seconds, is_short=False)
 def measure_tasks() -> None:
     traffic.measure_tasks()
+
+
+@bell("feedback.measure_figures", waiting=figures.waiting_seconds, is_short=False)
+def measure_figures() -> None:
+    figures.measure()
+
+
+@bell(ranking.TASK, waiting=ranking.waiting_seconds)
+def rank_queue() -> None:
+    ranking.rank_queue()

@@ -12,7 +12,8 @@ from privacy import holders
 def every_model_is_declared(**_: Any) -> list[CheckMessage]:
     """Refuse to start while it is unknown what a table holds of a person (privacy.E001)."""
     declared = {holder.label for holder in holders.holders()}
-    silent = [m._meta.label for m in apps.get_models() if m._meta.label not in declared]
+    tables = [model._meta for model in apps.get_models() if not model._meta.proxy]
+    silent = [table.label for table in tables if table.label not in declared]
     return [
         Error(
             f"{label} does not say what it holds of a person.",

@@ -17,6 +17,8 @@ FOR_EVER = "as long as the project"
 HOLDERS = [
     Holder("privacy.Project"),
     Holder("privacy.HistoricalProject", "staff who changed the project", "kept", FOR_EVER),
+    Holder("privacy.StaffProject"),
+    Holder("config.BellRun"),
     Holder("privacy.IdentitySecret"),
     Holder("privacy.ApiKey"),
     Holder(
@@ -63,6 +65,9 @@ HOLDERS = [
     Holder("auth.Group"),
     Holder("auth.User", "name, e-mail and password hash of staff", "not of users", STAFF),
     Holder("contenttypes.ContentType"),
+    Holder("otp_totp.TOTPDevice", "the secret of a second factor of staff", "not of users", STAFF),
+    Holder("otp_static.StaticDevice"),
+    Holder("otp_static.StaticToken", "recovery codes of staff", "not of users", STAFF),
     Holder(
         "sessions.Session",
         "which member of staff is signed in, and messages to them",

@@ -2,6 +2,7 @@
 
 import uuid
 
+from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import RegexValidator
 from django.db import models
@@ -64,6 +65,25 @@ class Project(models.Model):
 
     def __str__(self) -> str:
         return self.slug
+
+
+class StaffProject(models.Model):
+    """A project given to a member of the staff, who sees the rows of no other."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="given_projects"
+    )
+    project = models.ForeignKey(Project, models.CASCADE, related_name="staff")
+
+    class Meta:
+        verbose_name = "project given"
+        verbose_name_plural = "projects given"
+        constraints = [
+            models.UniqueConstraint(fields=["user", "project"], name="one_gift_of_a_project")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.project}"
 
 
 class IdentitySecret(models.Model):

@@ -15,10 +15,7 @@ HOUSE = Path(__file__).parent.parent
 APPS = ["config", "privacy", "feedback", "training"]
 PAGES = sorted([*HOUSE.glob("*.md"), *(HOUSE / "docs").rglob("*.md")])
 SOURCES = [path for app in APPS for path in sorted((HOUSE / app).rglob("*.py"))]
-PIECES = [
-    "the review queue",
-    "later",
-]
+PIECES = ["later"]
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 NAMED_FUNCTION = re.compile(r"\[[^\]`]*`(\w+)`\]\(([^)\s]+)\)")
 CODE = re.compile(r"`([a-z]+\.[a-z_]+)`")

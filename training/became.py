@@ -16,6 +16,7 @@ WHY = {
     "too_short": "too little is written in it",
     "near_identical": "the change is too small to learn from",
     "in_holdout": "its input is kept for testing models",
+    "random_slice": "it is kept for measuring how often models are right",
     "near_holdout": "it is nearly the same as what is kept for testing models",
 }
 REPLACED = "a later decision about it took its place"

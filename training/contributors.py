@@ -34,8 +34,8 @@ from feedback.trust import (
 )
 from privacy.models import DataSubject, Purpose
 from training import crediting, runs
+from training.checking.measuring import APPROVING, interval_of, weigh
 from training.crowd import Crowd, settle
-from training.statistics import wilson
 from training.trainers import TRAINERS
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,6 @@ FEWEST_AUDITS = 30
 HARMFUL_CREDIT = 0.5  # of their trust is left to whose rows did harm to the newest model
 
 
-APPROVING = [name for name, signal in SIGNALS.items() if signal.case]
 Judged: TypeAlias = tuple[Crowd | Exposures, Scores]
 
 
@@ -265,16 +264,18 @@ def silence_estimate(task: Task, regime: Regime) -> float | None:
     audited = (
         _audits(task)
         .filter(~Exists(reactions), inference__in=shown_to_people)
+        .exclude(checked__is_random=False)  # chosen because the model was not sure
         .filter(created_at__gt=F("inference__created_at") + wait)
         .order_by("inference", "-number")
         .distinct("inference")
     )
-    said = audited.values_list("signal", "corrected")
+    said = audited.values_list("checked__chosen_at", "checked__drawn_of", "signal", "corrected")
     if len(said) < FEWEST_AUDITS:
         return None
-    right = sum(corrected is None and signal in APPROVING for signal, corrected in said)
+    weights = weigh([(chosen_at, of) for chosen_at, of, _, _ in said])
+    right = [corrected is None and signal in APPROVING for _, _, signal, corrected in said]
     chance = 1 / max(2, len(task.labels))
-    low = wilson(right, len(said)).low
+    low = interval_of(list(zip(weights, right, strict=True))).low
     return max(0.0, (low - chance) / (1 - chance)) if regime.silence_weight else 0.0
 
 

@@ -41,6 +41,12 @@ class TrainingDataUnfit(EmendError):
     title = "The dataset version cannot train a model"
 
 
+class NotToCheck(EmendError):
+    code = "training.not_to_check"
+    status = 409
+    title = "Somebody answered, reacted or withdrew meanwhile: this is not checked any more"
+
+
 class NoModel(EmendError):
     code = "training.no_model"
     status = 409

@@ -18,7 +18,7 @@ from privacy.models import Kept, Project
 from privacy.retention import Border, Rows, Rule
 from training import archives, erasing
 from training.datasets import GUARDING
-from training.models import Archive, Dataset, DatasetVersion, LeftOut, Membership
+from training.models import AnswerToCheck, Archive, Dataset, DatasetVersion, LeftOut, Membership
 
 
 def _is_used(border: Border) -> Q:
@@ -27,7 +27,9 @@ def _is_used(border: Border) -> Q:
     A version takes it still; or the one that did not take it any more is younger; or the newest
     left it out and it guards all the same; or a moderator pinned it, so that each new model is
     asked it; or its task has no version yet. The newest version of a line without erased people is
-    an old one of the dataset: what that took counts from the dataset's own versions.
+    an old one of the dataset: what that took counts from the dataset's own versions. What was said
+    of the random slice is not kept by its use, but if pinned: an answer that was right is used, one
+    that was wrong may not be, and the slice would measure those that are left.
     """
     lines = Dataset.objects.filter(project=border.project, runs__replacing__isnull=False)
     newest = Q(until_version=None) & ~Q(dataset__in=list(lines.values_list("pk", flat=True)))
@@ -37,8 +39,12 @@ def _is_used(border: Border) -> Q:
     taken = Membership.objects.filter(newest | Exists(left_later), example=OuterRef("pk"))
     guarding = LeftOut.objects.filter(newest, reason__in=GUARDING, example=OuterRef("pk"))
     built = DatasetVersion.objects.filter(dataset__task=OuterRef("task"), status="ready")
-    current = Q(is_pinned=True) | Q(Exists(guarding)) | ~Q(Exists(built))
-    return Q(Exists(taken)) | current & Q(superseded_at=None)
+    measuring = Q(
+        Exists(AnswerToCheck.objects.filter(is_random=True, feedback=OuterRef("feedback")))
+    )
+    current = Q(superseded_at=None)
+    used = Q(Exists(taken)) | current & (Q(Exists(guarding)) | ~Q(Exists(built)))
+    return used & ~measuring | current & Q(is_pinned=True)
 
 
 def _used(border: Border, **of: Any) -> Exists:
@@ -110,12 +116,14 @@ def _remove_feedback(are_over: Callable[[Border], Rows], border: Border, rows: R
     locked = list(rows.order_by("pk").select_for_update().values_list("pk", flat=True))
     numbers = list(are_over(border).filter(pk__in=locked).values_list("pk", flat=True))
     _forget(border, Example.objects.filter(feedback__in=numbers))
+    erasing.delete_checks(AnswerToCheck.objects.filter(feedback__in=numbers))
     expiry.delete_feedback(numbers)
 
 
 def _remove_answers(border: Border, rows: Rows) -> None:
     numbers = list(rows.values_list("pk", flat=True))
     _forget(border, Example.objects.filter(inference__in=numbers))
+    erasing.delete_checks(AnswerToCheck.objects.filter(inference__in=numbers))
     expiry.delete_answers(numbers)
 
 

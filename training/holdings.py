@@ -75,6 +75,11 @@ HOLDINGS = Holdings(
             on_erasure="deleted",
         ),
         Holder(
+            "training.AnswerToCheck",
+            holds="that a moderator was to check an answer that the person was shown",
+            on_erasure="deleted",
+        ),
+        Holder(
             "storage/artifacts",
             holds="models: weights, and a vocabulary of words that people wrote",
             on_erasure="removed with the model, unless a model without the person is the same",

@@ -9,13 +9,14 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from simple_history.models import HistoricalRecords
 
+from config.database import CURRENT_TRANSACTION
 from config.leases import Leased
 from config.transitions import Transitions
-from feedback.models import Example, Inference, Task
+from feedback.models import Example, Feedback, Inference, Task
 from privacy.models import Project
 from training.errors import TransitionRefused
 from training.purposes import PURPOSES
-from training.querysets import IntervalQuerySet
+from training.querysets import CheckQuerySet, IntervalQuerySet
 
 
 def move(row: Any, transitions: Transitions, status: str) -> None:
@@ -110,6 +111,7 @@ class Reason(models.TextChoices):
     UNDECIDED = "undecided", "its feedback is not processed, or not any more"
     OUTDONE = "outdone", "the same person's later act counts"
     LABEL_GONE = "label_gone", "its label is none of the task's any more"
+    RANDOM_SLICE = "random_slice", "its input is kept to measure how often models are right"
     SILENT_HOLDOUT = "silent_holdout", "silence proves nothing, so it is not held out"
     NOT_IN_DATASET = "not_in_dataset", "the dataset's settings leave it out"
     TOO_SHORT = "too_short", "too little is written in it"
@@ -449,3 +451,46 @@ class Prediction(models.Model):
     model_version = models.ForeignKey(ModelVersion, models.PROTECT, related_name="predictions")
     rollout = models.ForeignKey(Rollout, models.PROTECT, null=True, related_name="predictions")
     arm = models.CharField(max_length=10, default=CHAMPION)
+
+
+CHECK_TRANSITIONS: Transitions = {
+    "open": frozenset({"answered", "gone"}),
+    "answered": frozenset({"open"}),  # undone
+    "gone": frozenset({"open"}),
+}
+
+
+class AnswerToCheck(models.Model):
+    """An answer that nobody reacted to, put before moderators: drawn at random, or by its worth."""
+
+    task = models.ForeignKey(Task, models.PROTECT, related_name="to_check", db_index=False)
+    inference = models.OneToOneField(Inference, models.CASCADE, related_name="to_check")
+    worth = models.FloatField(default=0.0)
+    exposure = models.PositiveIntegerField(default=1, help_text="How often its input was served.")
+    alike = models.PositiveIntegerField(default=1, help_text="Silent answers that it stands for.")
+    place = models.PositiveIntegerField(default=0, help_text="In the list of its task.")
+    is_random = models.BooleanField(default=False)
+    propensity = models.FloatField(null=True, help_text="The chance by which it was drawn.")
+    drawn_of = models.PositiveIntegerField(null=True, help_text="So many silent answers.")
+    status = models.CharField(
+        max_length=10, choices=[(name, name) for name in CHECK_TRANSITIONS], default="open"
+    )
+    feedback = models.OneToOneField(Feedback, models.PROTECT, null=True, related_name="checked")
+    answered_by = models.CharField(max_length=150, default="")
+    answered_at = models.DateTimeField(null=True)
+    seconds = models.FloatField(null=True, help_text="From taking it up until the answer.")
+    chosen_at = models.DateTimeField(db_default=Now(), editable=False)
+    touched = models.BigIntegerField(db_default=CURRENT_TRANSACTION, editable=False)
+
+    objects = CheckQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "answers to check"
+        indexes = [
+            models.Index(fields=["place", "id"], name="to_check_open", condition=Q(status="open")),
+            models.Index(fields=["task", "status"], name="to_check_by_task"),
+            models.Index(fields=["task", "touched"], name="to_check_by_touch"),
+        ]
+
+    def move_to(self, status: str) -> None:
+        move(self, CHECK_TRANSITIONS, status)

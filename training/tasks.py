@@ -5,7 +5,17 @@ from contextlib import suppress
 from config import leases
 from config.celery import bell
 from config.errors import EmendError, LeaseLost
-from training import archives, contributors, crediting, datasets, gates, orphans, rollouts, runs
+from training import (
+    archives,
+    checking,
+    contributors,
+    crediting,
+    datasets,
+    gates,
+    orphans,
+    rollouts,
+    runs,
+)
 from training.models import Run
 
 
@@ -45,6 +55,11 @@ def advance_rollouts() -> None:
 @bell("training.score_contributors", waiting=contributors.waiting_seconds, is_short=False)
 def score_contributors() -> None:
     contributors.score_due()
+
+
+@bell("training.choose_answers", waiting=checking.waiting_seconds, is_short=False)
+def choose_answers() -> None:
+    checking.choose_due()
 
 
 @bell(orphans.TASK, waiting=orphans.waiting_seconds, is_short=False)

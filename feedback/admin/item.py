@@ -6,33 +6,43 @@ from typing import Any
 
 from django import forms
 from django.db import transaction
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
-from django.utils.http import urlencode
+from django.db.models import Count, OuterRef, QuerySet, Subquery
 
-from config.errors import EmendError, Problem
-from config.json import Malformed, loads
-from feedback import review
-from feedback.admin.words import REASONS, as_text, sides, why
+from config.errors import EmendError
+from feedback import claims, review
+from feedback.admin import showing
+from feedback.admin.correcting import CorrectionForm
+from feedback.admin.waiting import Desk
+from feedback.admin.words import DONE, REASONS, why
 from feedback.errors import TransitionRefused
-from feedback.models import TRANSITIONS, Contributor, Decision, Feedback, Review, Status
+from feedback.models import (
+    Contributor,
+    Decision,
+    Feedback,
+    Review,
+    ReviewClaim,
+    Status,
+)
+from feedback.review.ranking import reason_of_place
 from feedback.serializers import weight_document
 from feedback.signals import SIGNALS
+from privacy.paging import counted
 
 LISTED = 10
 STATE_OF = {
     "accept": "ok",
     "reject": "danger",
     "escalate": "attention",
+    "approve": "attention",
     "processed": "ok",
     "rejected": "danger",
     "failed": "danger",
     "trusted": "ok",
     "quarantined": "danger",
 }
-FIELD_OF = {"/corrected": "corrected", "/reason": "ground"}
 
 
-class DecisionForm(forms.Form):
+class DecisionForm(CorrectionForm):
     """All decisions in one form: the button that was pressed says which one is meant."""
 
     decision = forms.ChoiceField(
@@ -40,11 +50,6 @@ class DecisionForm(forms.Form):
     )
     # The newest decision when the page was shown: two moderators must not overwrite each other.
     seen = forms.CharField(required=False, widget=forms.HiddenInput)
-    corrected = forms.ChoiceField(
-        required=False,
-        label="What is right",
-        widget=forms.Select(attrs={"data-key": "e", "data-enter": "edit"}),
-    )
     # The numbers are keys: typed in the open field they choose the reason.
     ground = forms.ChoiceField(
         required=False,
@@ -55,64 +60,42 @@ class DecisionForm(forms.Form):
             *((name, f"{n} {words}") for n, (name, words) in enumerate(REASONS.items(), start=1)),
         ],
     )
-    note = forms.CharField(
-        required=False,
-        max_length=400,
-        label="Note",
-        help_text="Kept with the decision; after a rejection the contributor may read it.",
-        widget=forms.Textarea(attrs={"rows": 2}),
-    )
     is_pinned = forms.BooleanField(
-        required=False, label="Pin: every later model must get it right", label_suffix=""
+        required=False,
+        label="Pin: every later model must get it right",
+        label_suffix="",
+        widget=forms.CheckboxInput(attrs={"data-key": "p", "data-press": ""}),
     )
 
     def __init__(self, feedback: Feedback, sent: Mapping[str, Any] | None) -> None:
-        super().__init__(sent, initial={"seen": newest_decision(feedback)})
+        super().__init__(feedback.task, feedback.original, feedback.corrected, sent)
+        self.initial["seen"] = newest_decision(feedback)
+        standing = Review.objects.filter(feedback=feedback).first()
+        self.initial["is_pinned"] = standing is not None and standing.is_pinned
         self.feedback = feedback
-        if feedback.task.kind.has_label_output:
-            labels = [(label, label) for label in feedback.task.labels]
-            self.fields["corrected"].choices = [("", "Choose a label"), *labels]  # type: ignore[attr-defined]
-        else:
-            self.fields["corrected"] = _written(feedback)
+        self.said = ""  # once it is done
+        self.record: int | None = None  # of a decision that may be undone
 
     def clean(self) -> dict[str, Any]:
-        data = self.cleaned_data
+        data = super().clean()
         decision = data.get("decision")
-        if decision == "edit":
-            self._read_corrected(data)
         if decision == "reject" and not data.get("ground"):
             self.add_error("ground", "Say why it is rejected.")
         if decision == "reject" and data.get("ground") == "other" and not data.get("note"):
             self.add_error("note", "Say which reason.")
         return data
 
-    def _read_corrected(self, data: dict[str, Any]) -> None:
-        data["corrected"] = data.get("corrected", "").replace("\r\n", "\n")  # as browsers send it
-        if not data["corrected"]:
-            self.add_error("corrected", "Choose what is right.")
-        elif not isinstance(self.feedback.original, str):
-            try:
-                data["corrected"] = loads(data["corrected"].encode())
-            except Malformed as error:
-                self.add_error("corrected", f"Not an object as it was: {error.detail}")
-
     def decide(self, *, by: str) -> bool:
         """Carry the decision out; return False, with the errors on the form, if it is refused."""
         try:
             with transaction.atomic():
                 Feedback.objects.select_for_update().get(pk=self.feedback.pk)
+                claims.require_free(claims.FEEDBACK, self.feedback.pk, by=by)
                 self._check_unseen()
                 self._carry_out(by)
         except EmendError as error:
-            for problem in error.errors or [Problem("", error.code, error.detail)]:
-                self.add_error(FIELD_OF.get(problem.pointer), problem.detail)
+            self.refuse(error)
         return self.is_valid()
-
-    def focus_first_error(self) -> None:
-        """Let the page open at the field that needs another look."""
-        wrong = [name for name in self.fields if name in self.errors]
-        for name in wrong[:1]:
-            self.fields[name].widget.attrs["autofocus"] = True
 
     def _check_unseen(self) -> None:
         latest = Review.objects.filter(feedback=self.feedback).first()
@@ -123,29 +106,42 @@ class DecisionForm(forms.Form):
             )
 
     def _carry_out(self, by: str) -> None:
+        decision = self.cleaned_data["decision"]
+        if decision == "retry":
+            review.retry(self.feedback, by=by)
+            self.said = DONE[decision]
+            return
+        made = self._decide(decision, by)
+        self.record = made.record
+        self.said = DONE["approve" if made.decision == Decision.APPROVE else decision]
+
+    def _decide(self, decision: str, by: str) -> Review:
         data = self.cleaned_data
         note = data["note"].strip()
-        if data["decision"] == "reject":
-            ground = "" if data["ground"] == "other" else REASONS[data["ground"]]
-            reason = ": ".join(part for part in (ground, note) if part)
-            review.reject(self.feedback, by=by, reason=reason)
-        elif data["decision"] == "escalate":
-            review.escalate(self.feedback, by=by, reason=note)
-        elif data["decision"] == "retry":
-            review.retry(self.feedback, by=by)
-        else:
-            corrected = data["corrected"] if data["decision"] == "edit" else None
-            pin = data["is_pinned"]
-            review.accept(self.feedback, by=by, reason=note, corrected=corrected, is_pinned=pin)
+        if decision == "reject":
+            return review.reject(self.feedback, by=by, reason=reason_in_words(data["ground"], note))
+        if decision == "escalate":
+            return review.escalate(self.feedback, by=by, reason=note)
+        is_edit = decision == "edit"
+        return review.accept(
+            self.feedback,
+            by=by,
+            reason=note,
+            corrected=data["corrected"] if is_edit else approved_before(self.feedback),
+            is_pinned=data["is_pinned"],
+            wait=review.UNDO_AND_WAY,
+        )
 
 
-def _written(feedback: Feedback) -> forms.CharField:
-    """Return the field of a correction that is no label: the person's, to be mended."""
-    proposed = feedback.original if feedback.corrected is None else feedback.corrected
-    widget = forms.Textarea(attrs={"rows": 4, "data-key": "e", "dir": "auto"})
-    field = forms.CharField(required=False, strip=False, label="What is right", widget=widget)
-    field.initial = as_text(proposed)
-    return field
+def reason_in_words(ground: str, note: str) -> str:
+    words = "" if ground == "other" else REASONS[ground]
+    return ": ".join(part for part in (words, note) if part)
+
+
+def approved_before(feedback: Feedback) -> Any:
+    """Return the correction of a moderator who accepted with it, and waits for another to agree."""
+    waiting = Review.objects.filter(feedback=feedback, decision=Decision.APPROVE).first()
+    return waiting and waiting.corrected
 
 
 def newest_decision(feedback: Feedback) -> str:
@@ -153,71 +149,43 @@ def newest_decision(feedback: Feedback) -> str:
     return "" if newest is None else str(newest.history_id)
 
 
-def narrowed(rows: QuerySet[Any], params: Mapping[str, Any]) -> QuerySet[Any]:
-    """Keep the rows that the queue's filters in an address ask for."""
-    task, signal, flag = (params.get(name) or "" for name in ("task", "signal", "flag"))
-    if task.isdecimal():
-        rows = rows.filter(task=task)
-    if signal.isidentifier():
-        rows = rows.filter(signal=signal)
-    return rows.filter(flags__contains=[flag]) if flag.isprintable() and flag else rows
+def taken_up(feedback: Feedback, *, by: str) -> ReviewClaim | None:
+    """Put a flagged item before the moderator; return whose it is, if it is somebody else's."""
+    if feedback.status != Status.FLAGGED:
+        return None
+    claim = claims.take(claims.FEEDBACK, feedback.pk, by=by)
+    return None if claim.moderator == by else claim
 
 
-def kept(params: Mapping[str, Any]) -> str:
-    """Return the queue's filters as the end of an address, so that they outlive a decision."""
-    found = {name: params[name] for name in ("task", "signal", "flag") if params.get(name)}
-    return f"?{urlencode(found)}" if found else ""
+def place_of(feedback: Feedback, desk: Desk) -> dict[str, Any]:
+    """Say where in the queue an item is, and why."""
+    place, length = desk.place(feedback)
+    return {
+        "place": counted(place),
+        "queue_length": counted(length),
+        "place_reason": reason_of_place(feedback),
+        "needed": review.approvals_needed(feedback),
+        "approvals": list(feedback.approvals.order_by("approved_at")),
+        "alike": desk.alike(feedback),
+    }
 
 
-def queue(params: Mapping[str, Any]) -> QuerySet[Any]:
-    """Return what waits for a decision, in the order of the queue."""
-    return narrowed(Feedback.objects.flagged(), params).order_by("created_at", "number")
-
-
-def next_in_queue(feedback: Feedback, params: Mapping[str, Any], *, by: str) -> Feedback | None:
-    """Return what to decide after this: the next in order, at the end the first again.
-
-    What this moderator escalated is for somebody else.
-    """
-    own = Q(review__decision=Decision.ESCALATE, review__moderator=by)
-    waiting = queue(params).exclude(pk=feedback.pk).exclude(own)
-    following: Feedback | None = waiting.filter(_is_after(feedback)).first() or waiting.first()
-    return following
-
-
-def _is_after(feedback: Feedback) -> Q:
-    same_moment = Q(created_at=feedback.created_at, number__gt=feedback.number)
-    return Q(created_at__gt=feedback.created_at) | same_moment
-
-
-def shown(feedback: Feedback, params: Mapping[str, Any]) -> dict[str, Any]:
+def shown(feedback: Feedback, desk: Desk) -> dict[str, Any]:
     """Gather what the page shows about a feedback."""
     standing = Review.objects.filter(feedback=feedback).first()
-    waiting = queue(params)
     who = Contributor.objects.filter(task=feedback.task_id, user_id=feedback.user_id).first()
     has_shape = feedback.edit_distance is not None
     changes = feedback.task.kind.diff(feedback.original, feedback.corrected) if has_shape else []
-    # Not what an erasure has emptied.
-    is_text = feedback.task.modality == "text" and feedback.original is not None
     return {
         "feedback": feedback,
-        "inference": feedback.inference,
-        "task": feedback.task,
         "standing": standing,
         "standing_state": standing and STATE_OF[standing.decision],
         "state": STATE_OF.get(feedback.status, "info"),
-        "confidence": _percent(feedback.inference.confidence),
-        "changes": changes,
-        "sides": sides(feedback.original, changes) if is_text else (),
-        "difference_template": f"emend/review/{feedback.task.modality}.html",
-        "is_changed": feedback.corrected is not None and feedback.corrected != feedback.original,
         "why": why(feedback),
         "is_flagged": feedback.status == Status.FLAGGED,
         "is_failed": feedback.status == Status.FAILED,
-        "is_decidable": feedback.status == Status.FLAGGED
-        or Status.FLAGGED in TRANSITIONS.get(feedback.status, frozenset()),
-        "place": waiting.exclude(_is_after(feedback)).count(),
-        "queue_length": waiting.count(),
+        "is_decidable": feedback.status in (Status.FLAGGED, Status.PROCESSED, Status.REJECTED),
+        **(place_of(feedback, desk) if feedback.status == Status.FLAGGED else {}),
         "redactions": _redactions(feedback),
         "others": _others(feedback)[:LISTED],
         "contributor": who,
@@ -226,11 +194,8 @@ def shown(feedback: Feedback, params: Mapping[str, Any]) -> dict[str, Any]:
         "is_approval": SIGNALS[feedback.signal].case,
         "sent": _sent(feedback),
         "decisions": Review.history.filter(feedback_id=feedback.pk).order_by("-history_id"),
+        **showing.of(feedback.inference, feedback.original, feedback.corrected, changes=changes),
     }
-
-
-def _percent(confidence: float | None) -> str:
-    return "" if confidence is None else f"{confidence:.0%}"
 
 
 def _redactions(feedback: Feedback) -> list[tuple[str, int]]:

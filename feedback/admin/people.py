@@ -7,11 +7,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
-from django.utils.http import urlencode
 
 from feedback import contributors
+from feedback.admin.filters import TaskFilter
 from feedback.admin.item import STATE_OF
-from feedback.admin.queue import TaskFilter
 from feedback.models import Contributor, Standing
 from privacy.admin import ReadOnlyAdmin, age
 
@@ -29,6 +28,7 @@ class HeldFilter(admin.BooleanFieldListFilter):
 
 @admin.register(Contributor)
 class ContributorAdmin(ReadOnlyAdmin):
+    project_path = "task__project"
     list_display = ["user_id", "task", "stands", "trusted", "acts", "agreement", "scored"]
     list_filter = ["standing", TaskFilter, ("is_held", HeldFilter)]
     list_select_related = ["task"]
@@ -66,9 +66,9 @@ class ContributorAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Feedback")
     def sent(self, row: Contributor) -> str:
-        address = reverse("admin:feedback_feedback_changelist")
-        theirs = urlencode([("task", str(row.task.pk)), ("user_id__exact", row.user_id)])
-        return format_html('<a href="{}?{}">Look at it, or accept what waits</a>', address, theirs)
+        theirs = [("task", str(row.task.pk)), ("user_id__exact", row.user_id)]
+        address = reverse("admin:feedback_feedback_changelist", query=theirs)
+        return format_html('<a href="{}">Look at it, or accept what waits</a>', address)
 
     @admin.action(description="Trust, whatever the scores say", permissions=["decide"])
     def trust(self, request: HttpRequest, rows: QuerySet[Contributor]) -> None:

@@ -19,15 +19,19 @@ class TaskAdmin(ReadOnlyAdmin):
     list_select_related = ["project"]
     search_fields = ["slug"]
     fields = [
-        *("slug", "project", "modality", "labels", "correction_types", "settings_explained"),
+        *("slug", "project", "modality", "label_list", "types", "settings_explained"),
         *("retrain_every_hours", "retrain_after_examples", "next_retrain_at", "created_at"),
         "changes",
     ]
-    readonly_fields = ["settings_explained", "changes"]
+    readonly_fields = ["label_list", "types", "settings_explained", "changes"]
 
     @admin.display(description="Labels")
     def label_list(self, task: Task) -> str:
-        return excerpt(", ".join(task.labels))
+        return render_to_string("emend/content.html", {"value": ", ".join(task.labels)})
+
+    @admin.display(description="Correction types")
+    def types(self, task: Task) -> str:
+        return render_to_string("emend/content.html", {"value": ", ".join(task.correction_types)})
 
     @admin.display()
     def retraining(self, task: Task) -> str:
@@ -56,18 +60,18 @@ class TaskAdmin(ReadOnlyAdmin):
 
 @admin.register(Inference)
 class InferenceAdmin(ReadOnlyAdmin):
-    list_display = ["what", "answer", "task", "certainty", "model_version", "user_id", "age"]
+    list_display = ["what", "answer", "task", "certainty", "version", "user_id", "age"]
     list_filter = ["task"]
     list_select_related = ["task"]
     ordering = ["-created_at"]
     search_fields = ["user_id__startswith", "uuid__startswith", "target_id__exact"]
     list_per_page = 50
     fields = [
-        *("uuid", "project", "task", "input_text", "output_text", "certainty", "model_version"),
+        *("uuid", "project", "task", "input_text", "output_text", "certainty", "version"),
         *("target_type", "target_id", "parent", "user_id", "is_verified", "session_id"),
         *("redactions", "occurred_at", "created_at"),
     ]
-    readonly_fields = ["uuid", "input_text", "output_text", "certainty"]
+    readonly_fields = ["uuid", "input_text", "output_text", "certainty", "version"]
 
     @admin.display(description="Input")
     def what(self, inference: Inference) -> str:
@@ -84,6 +88,10 @@ class InferenceAdmin(ReadOnlyAdmin):
     @admin.display(description="Output")
     def output_text(self, inference: Inference) -> str:
         return render_to_string("emend/content.html", {"value": inference.output})
+
+    @admin.display(description="Model version")
+    def version(self, inference: Inference) -> str:
+        return excerpt(inference.model_version)
 
     @admin.display(description="Confidence", ordering="confidence")
     def certainty(self, inference: Inference) -> str:

@@ -8,13 +8,15 @@ from feedback.models.act import (
     TRANSITIONS,
     Claim,
     Feedback,
+    FlaggedFeedback,
     Status,
 )
 from feedback.models.captured import ID_LENGTH, Captured, Image, Inference
 from feedback.models.contributor import Contributor, Standing
 from feedback.models.example import Example
+from feedback.models.figures import FiguresMark, HourFigures
 from feedback.models.letter import DeadLetter
-from feedback.models.review import Decision, Review
+from feedback.models.review import Approval, Decision, Review, ReviewClaim
 from feedback.models.task import Task
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "QUEUES",
     "SOURCES",
     "TRANSITIONS",
+    "Approval",
     "Captured",
     "Claim",
     "Contributor",
@@ -31,9 +34,13 @@ __all__ = [
     "Decision",
     "Example",
     "Feedback",
+    "FiguresMark",
+    "FlaggedFeedback",
+    "HourFigures",
     "Image",
     "Inference",
     "Review",
+    "ReviewClaim",
     "Standing",
     "Status",
     "Task",

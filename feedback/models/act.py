@@ -29,11 +29,11 @@ class Status(models.TextChoices):
 
 
 TRANSITIONS: Transitions = {
-    "pending": frozenset({"processed", "failed", "erased"}),
+    "pending": frozenset({"processed", "failed", "flagged", "erased"}),  # flagged: undone
     "flagged": frozenset({"pending", "rejected", "erased"}),
     "rejected": frozenset({"flagged", "erased"}),
     "processed": frozenset({"flagged", "erased"}),
-    "failed": frozenset({"pending", "erased"}),
+    "failed": frozenset({"pending", "rejected", "erased"}),
 }
 SOURCES = ["user", "audit", "import"]
 QUEUES = ["process.text", "process.layout", "process.image"]
@@ -71,8 +71,15 @@ class Feedback(Captured):
     attempts = models.PositiveSmallIntegerField(default=0)
     ready_at = models.DateTimeField(db_default=Now())
     error = models.CharField(max_length=100, default="")
+    exposure = models.PositiveIntegerField(
+        null=True, editable=False, help_text="How often its input was served; none: not ranked."
+    )
+    worth = models.FloatField(
+        db_default=0.0, editable=False, help_text="By which the review queue is ordered."
+    )
     processed_at = models.DateTimeField(null=True)
     touched = models.BigIntegerField(db_default=CURRENT_TRANSACTION, editable=False)
+    was_waiting = False  # in the queue, when a verb of review locked it
     _change_reason: str  # simple_history writes it into the history row
     history = HistoricalRecords(
         excluded_fields=[
@@ -83,6 +90,8 @@ class Feedback(Captured):
             "disagreement",
             "queue",
             "ready_at",
+            "exposure",
+            "worth",
             "touched",
         ],
         cascade_delete_history=True,
@@ -96,6 +105,7 @@ class Feedback(Captured):
     class Meta:
         db_table = "feedback"
         verbose_name_plural = "feedback"
+        permissions = [("retry_feedback", "Can retry or discard failed feedback")]
         constraints = [
             models.UniqueConstraint(fields=["project", "uuid"], name="one_feedback_an_id"),
             # The same act of the same person is stored once; null where rejected or nameless.
@@ -110,6 +120,22 @@ class Feedback(Captured):
             ),
             models.Index(
                 fields=["created_at"], name="feedback_flagged", condition=Q(status="flagged")
+            ),
+            models.Index(
+                fields=["-worth", "number"], name="feedback_queue", condition=Q(status="flagged")
+            ),
+            models.Index(
+                fields=["task", "-worth", "number"],
+                name="feedback_queue_by_task",
+                condition=Q(status="flagged"),
+            ),
+            models.Index(
+                fields=["number"],
+                name="feedback_unranked",
+                condition=Q(status="flagged", exposure=None),
+            ),
+            models.Index(
+                fields=["created_at"], name="feedback_failed", condition=Q(status="failed")
             ),
             models.Index(fields=["inference", "user_id"], name="feedback_by_inference"),
             models.Index(fields=["task", "input_hash", "corrected_hash"], name="feedback_by_input"),
@@ -126,6 +152,16 @@ class Feedback(Captured):
         if status not in TRANSITIONS.get(self.status, frozenset()):
             raise TransitionRefused(f"{self.status} feedback cannot become {status}.")
         self.status = status
+
+
+class FlaggedFeedback(Feedback):
+    """The review queue: feedback that waits for a moderator."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()  # those of feedback count
+        verbose_name = "flagged feedback"
+        verbose_name_plural = "review queue"
 
 
 class Claim(models.Model):

@@ -1,7 +1,7 @@
 """What feedback and silence teach: rows of examples, made in bulk."""
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import groupby, islice
 from typing import Any
 
@@ -101,7 +101,8 @@ _WORK = """
     SELECT coalesce(json_agg(to_json(work)), '[]')::text FROM (
         SELECT f.number, f.task_id, f.inference_id, f.signal, f.source, i.input,
             f.input_hash::text, f.original, f.corrected, f.comment, f.metadata,
-            r.corrected AS reviewed, coalesce(r.is_pinned, false) AS is_pinned, (
+            CASE WHEN r.decision = 'accept' THEN r.corrected END AS reviewed,
+            coalesce(r.decision = 'accept' AND r.is_pinned, false) AS is_pinned, (
                 SELECT max(h.history_id) FROM feedback_historicalreview AS h WHERE h.id = r.id
             ) AS review_history_id
         FROM feedback AS f
@@ -166,15 +167,16 @@ def quality_of(kind: Modality, draft: ExampleDraft) -> float:
     return edit_quality(kind.edit_distance(draft.rejected_output, draft.output))
 
 
-def add_silent_examples(task: Task) -> int:
-    """Make an example of each answer that people let stand; return how many are new.
+def add_silent_examples(task: Task, until: datetime | None = None) -> int:
+    """Make an example of each answer up to then that people let stand; return how many are new.
 
     What they weigh is decided when a model is trained; where that is 0 none is made. Answers that
     were looked at before are not looked at again.
     """
     if not task.silence_weight:
         return 0
-    until = timezone.now() - timedelta(hours=task.options.silence_hours)
+    over = timezone.now() - timedelta(hours=task.options.silence_hours)
+    until = min(until or over, over)
     silent = Inference.objects.silent(task, until).filter(examples=None)
     if task.silence_until is not None:
         silent = silent.filter(created_at__gt=task.silence_until - LONGEST_CAPTURE)

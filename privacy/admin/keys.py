@@ -34,6 +34,7 @@ class ProjectAdmin(ReadOnlyAdmin):
     """What counts where a person said nothing, or shows no token, is decided here."""
 
     form = ProjectForm
+    project_path = "pk"
     list_display = ["slug", "name", "consent_default", "identity_mode", "tasks", "created"]
     search_fields = ["slug", "name"]
     fields = [

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import ForeignKey, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils import timezone
@@ -14,6 +15,8 @@ from django.utils.text import capfirst
 from django.utils.timesince import timesince
 
 from privacy.admin.looks import NotedLooks
+from privacy.models import Project
+from privacy.staff import projects_of, within
 
 admin.site.site_header = admin.site.site_title = "Emend"
 admin.site.index_title = "Overview"
@@ -63,10 +66,36 @@ class ReadOnly:
         return False
 
 
-class ReadOnlyAdmin(ReadOnly, NotedLooks, admin.ModelAdmin):
-    """A list of such rows."""
+class GivenFilter(admin.RelatedFieldListFilter):
+    """Offer only rows whose own list shows them: nothing of a project that was not given."""
 
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> Any:
+        related = model_admin.admin_site.get_model_admin(field.related_model)
+        return field.get_choices(
+            include_blank=False,
+            ordering=self.field_admin_ordering(field, request, model_admin),
+            limit_choices_to={"pk__in": related.get_queryset(request).values("pk")},
+        )
+
+
+admin.FieldListFilter.register(lambda f: bool(f.remote_field), GivenFilter, take_priority=True)
+
+
+class ReadOnlyAdmin(ReadOnly, NotedLooks, admin.ModelAdmin):
+    """A list of such rows, of the projects given to whoever looks."""
+
+    project_path = "project"  # from a row to its project
     show_facets = admin.ShowFacets.NEVER
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return within(super().get_queryset(request), request.user, self.project_path)
+
+    def formfield_for_foreignkey(
+        self, db_field: ForeignKey[Any, Any], request: HttpRequest, **more: Any
+    ) -> Any:
+        if db_field.related_model is Project:
+            more["queryset"] = projects_of(request.user)
+        return super().formfield_for_foreignkey(db_field, request, **more)
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -17,7 +17,8 @@ from privacy import access_log, erasure, exporting, holders, subjects
 from privacy.access_log import Action
 from privacy.admin.looks import staff_of
 from privacy.admin.parts import ReadOnly, ReadOnlyAdmin, age
-from privacy.models import AccessRecord, Consent, DataSubject, Project
+from privacy.models import AccessRecord, Consent, DataSubject
+from privacy.staff import projects_of
 from privacy.tombstones import WITHHELD, digest_of
 
 LOOKS = 20
@@ -203,7 +204,7 @@ class AccessRecordAdmin(ReadOnlyAdmin):
     ) -> tuple[QuerySet[Any], bool]:
         if not term:
             return rows, False
-        digests = [digest_of(project, term) for project in Project.objects.all()]
+        digests = [digest_of(project, term) for project in projects_of(request.user)]
         return rows.filter(Q(subject_digest__in=digests) | Q(by__startswith=term)), False
 
     @admin.display(ordering="action")

@@ -48,20 +48,35 @@ def complaints():
 
 
 @pytest.fixture
-def page(browser, live_server, complaints):
-    context = browser.new_context(base_url=live_server.url, viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(10_000)
-    context.add_init_script(TELL_VIOLATIONS)
-    page = context.new_page()
-    is_bad = {"error", "warning"}
-    page.on("console", lambda said: said.type in is_bad and complaints.append(said.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+def new_page(browser, live_server, complaints):
+    """Return a function that opens a page of somebody else: each has cookies of its own."""
+    contexts = []
 
-    def dismiss(dialog):
-        complaints.append(f"dialog: {dialog.message}")
-        dialog.dismiss()
+    def open_page():
+        context = browser.new_context(
+            base_url=live_server.url, viewport={"width": 1280, "height": 900}
+        )
+        contexts.append(context)
+        context.set_default_timeout(10_000)
+        context.add_init_script(TELL_VIOLATIONS)
+        page = context.new_page()
+        is_bad = {"error", "warning"}
+        page.on("console", lambda said: said.type in is_bad and complaints.append(said.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
 
-    page.on("dialog", dismiss)
-    yield page
-    context.close()
+        def dismiss(dialog):
+            complaints.append(f"dialog: {dialog.message}")
+            dialog.dismiss()
+
+        page.on("dialog", dismiss)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
     assert not complaints
+
+
+@pytest.fixture
+def page(new_page):
+    return new_page()

@@ -16,19 +16,21 @@ from feedback.admin.words import REASONS, WHY_FLAGGED, excerpt, pieces
 from feedback.contributors import Score
 from feedback.models import Contributor, DeadLetter, Feedback
 from feedback.validation import FLAGS
-from privacy.models import ApiKey
+from privacy.models import ApiKey, Project, StaffProject
 from tests.product import Product
 
 pytestmark = pytest.mark.django_db
 ATTACK = "<script>alert(1)</script>"
 TIMES = " \N{MULTIPLICATION SIGN} "
-QUEUE = "/admin/feedback/feedback/queue/"
+QUEUE = "/admin/feedback/flaggedfeedback/"
 
 
 def staff(name, *permissions):
-    """Return the client of a staff member who has just these permissions."""
+    """Return the client of a staff member who has these permissions, and all projects of now."""
     user = get_user_model().objects.create_user(name, password="x", is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    for project in Project.objects.all():
+        StaffProject.objects.create(user=user, project=project)
     client = Client()
     client.force_login(user)
     return client
@@ -42,7 +44,7 @@ def product():
 
 
 @pytest.fixture
-def kim():
+def kim(product):
     return staff("kim", "view_feedback", "change_feedback")
 
 
@@ -184,7 +186,7 @@ def test_failed_feedback_can_be_tried_again(kim, product):
     decide(kim, first, "retry")
     chosen = {"action": "retry", "_selected_action": [second.pk, third.pk]}
     answer = kim.post("/admin/feedback/feedback/", chosen, follow=True)
-    assert "Left alone, for they have not failed: 1." in text_of(answer)
+    assert "1 left alone: Only failed feedback is retried" in text_of(answer)
     states = Feedback.objects.order_by("number").values_list("status", "attempts")
     assert list(states) == [("pending", 0), ("pending", 0), ("flagged", 0)]
 
@@ -305,6 +307,7 @@ def test_the_index_says_what_needs_attention(kim, product):
     assert "1 flagged the oldest just now" in said
     assert "1 failed" in said
     decide(kim, feedback, "accept")
+    Feedback.objects.update(ready_at=timezone.now())  # nobody undid it
     processing.process_queue("process.text")
     assert "No flagged feedback. 1 was processed today." in text_of(kim.get(QUEUE))
 
@@ -394,7 +397,9 @@ def test_all_that_waits_of_a_person_is_accepted_at_once(kim, product):
     view = "/admin/feedback/feedback/?user_id__exact=ann"
     keys = Feedback.objects.values_list("pk", flat=True)
     chosen = {"action": "accept", "_selected_action": [*keys]}
-    assert "2 accepted. 2 left alone: decided, " in text_of(kim.post(view, chosen, follow=True))
+    said = text_of(kim.post(view, chosen, follow=True))
+    assert "2 accepted. " in said
+    assert "2 left alone: decided, in need of nothing, or without a word" in said
     statuses = {}
     for feedback in (unverified, flagged, unclear, decided, other):
         feedback.refresh_from_db()
@@ -443,7 +448,7 @@ def test_a_contributors_page_says_how_they_stand_and_leads_to_what_they_sent(pro
 def test_a_dead_letter_shows_what_is_kept_of_it(product, content, shown):
     said = {"code": "api.malformed", "detail": "Not JSON.", "content": content}
     place = {"topic": "acts", "partition": 1, "offset": 7, "sent_at": timezone.now()}
-    letter = DeadLetter.objects.create(**place, source="/shop", **said)
+    letter = DeadLetter.objects.create(**place, project=product.project, source="/shop", **said)
     lee = staff("lee", "view_deadletter")
     listed = text_of(lee.get("/admin/feedback/deadletter/"))
     assert "acts/1/7 Not JSON. api.malformed without an id from /shop" in listed

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from config import storage
 from feedback import contributors, erasing, holdings, processing, review
+from feedback.errors import TransitionRefused
 from feedback.models import (
     Contributor,
     DeadLetter,
@@ -200,6 +201,7 @@ def test_what_others_said_of_a_persons_answer_becomes_a_shell(shop, status):
         "feedback.Example": 2,
         "feedback.Feedback emptied": 2,
         "feedback.HistoricalReview": 1,
+        "feedback.Approval": 1,
         "feedback.Inference emptied": 1,
         "feedback.Review": 1,
     }
@@ -240,7 +242,7 @@ def test_a_shell_is_shown_and_decided_no_more(shop):
     done = act(shop, "bob", infer(shop, "ann"))
     erase(shop)
     assert shop.get(f"feedback/{done}/")["status"] == "erased"
-    with pytest.raises(review.TransitionRefused):
+    with pytest.raises(TransitionRefused):
         review.reject(Feedback.objects.get(), by="lee", reason="no")
 
 

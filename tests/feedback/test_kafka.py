@@ -22,6 +22,7 @@ from feedback import kafka
 from feedback.events import read_event
 from feedback.intake import Ending
 from feedback.models import DeadLetter, Feedback, Inference
+from privacy.models import StaffProject
 from tests.config.test_up import ROOT
 from tests.mock_kafka import PARTITIONS
 from tests.processes import Processes, wait_until
@@ -412,12 +413,13 @@ def test_what_cannot_be_consumed_is_said(shop, settings, servers, project, words
 
 
 @pytest.mark.django_db
-def test_staff_see_letters_and_change_none(client):
+def test_staff_see_letters_and_change_none(client, shop):
     shown = {"code": "feedback.unknown_task", "detail": "No <b>task</b>.", "content": "good soup"}
     place = {"topic": "acts", "partition": 1, "offset": 7, "sent_at": timezone.now()}
-    letter = DeadLetter.objects.create(**place, source="/s", **shown)
+    letter = DeadLetter.objects.create(**place, project=shop.project, source="/s", **shown)
     user = get_user_model().objects.create_user("kim", is_staff=True)
     user.user_permissions.add(Permission.objects.get(codename="view_deadletter"))
+    StaffProject.objects.create(user=user, project=shop.project)
     client.force_login(user)
     listed = client.get(reverse("admin:feedback_deadletter_changelist")).content.decode()
     assert "acts/1/7" in listed

@@ -16,7 +16,7 @@ from django.urls import reverse
 from feedback.models import Feedback, Inference
 from privacy import access
 from privacy.identity import LEEWAY_SECONDS, MAX_LIFE_SECONDS, create_secret
-from privacy.models import Consent, DataSubject, IdentitySecret, Project
+from privacy.models import Consent, DataSubject, IdentitySecret, Project, StaffProject
 from tests.privacy.tokens import DAY, Signer
 from tests.processes import wait_until
 from tests.product import Product, answered, stored_text
@@ -414,6 +414,8 @@ def test_a_switch_to_enforce_counts_within_a_second(shop, browser, monkeypatch):
 def staff(*permissions):
     kim = User.objects.create_user("kim", is_staff=True)
     kim.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    for project in Project.objects.all():
+        StaffProject.objects.create(user=kim, project=project)
     client = Client()
     client.force_login(kim)
     return client

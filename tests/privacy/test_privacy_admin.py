@@ -23,7 +23,9 @@ from privacy.models import (
     DataSubject,
     ErasureRequest,
     IdempotencyKey,
+    Project,
     RetentionRule,
+    StaffProject,
 )
 from privacy.tombstones import WITHHELD
 from tests.product import Product
@@ -41,10 +43,12 @@ def shop():
 
 
 def staff(*permissions, name="kim"):
-    """Return the client of a staff member who may look, and has just these permissions."""
+    """Return the client of a staff member who may look, and in all projects just this."""
     user = get_user_model().objects.create_user(name, password="x", is_staff=True)
     allowed = [*VIEWS, *permissions]
     user.user_permissions.set(Permission.objects.filter(codename__in=allowed))
+    for project in Project.objects.all():
+        StaffProject.objects.create(user=user, project=project)
     client = Client()
     client.force_login(user)
     return client

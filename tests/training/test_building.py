@@ -21,9 +21,9 @@ from tests.training.builders import (
     shown_days_ago,
     texts_of,
 )
-from training import datasets
+from training import checking, datasets
 from training.datasets import building
-from training.models import Dataset, DatasetVersion, LeftOut, Membership
+from training.models import AnswerToCheck, Dataset, DatasetVersion, LeftOut, Membership
 from training.near import question
 
 SENTENCE = "the waiter forgot our soup twice, and the bread was cold"
@@ -52,6 +52,7 @@ class Acts:
         self.kinds = [
             *(self.add, self.correct, self.approve, self.vote_down, self.act_again, self.consent),
             *(self.fall_silent, self.set_standing, self.review, self.supersede, self.change_labels),
+            *(self.draw, self.draw, self.check, self.undo, self.let_go),
         ]
 
     def one(self):
@@ -118,6 +119,28 @@ class Acts:
     def supersede(self):
         newest = Example.objects.filter(superseded_at=None).order_by("-pk")[:1].values("pk")
         Example.objects.filter(pk__in=newest).update(superseded_at=timezone.now())
+
+    def draw(self):
+        shown = self.product.show(self.random.choice(TEXTS), user=self.person())
+        AnswerToCheck.objects.create(
+            task=self.product.task, inference=shown_days_ago(shown), is_random=True
+        )
+
+    def check(self):
+        check = self.any_of(AnswerToCheck.objects.waiting())
+        if check is not None:
+            audit = checking.answer(check, by="mia", signal=self.random.choice(["up", "down"]))
+            Feedback.objects.filter(pk=audit.pk).update(ready_at=timezone.now())
+            if self.random.random() < 0.5:
+                processed(audit)
+
+    def undo(self):
+        check = self.any_of(AnswerToCheck.objects.filter(feedback__status="pending"))
+        if check is not None:
+            checking.undo(check, by="mia")
+
+    def let_go(self):
+        AnswerToCheck.objects.filter(status="open").update(status="gone")
 
     def change_labels(self):
         task = self.product.task
@@ -188,6 +211,21 @@ def test_what_another_session_commits_after_a_build_is_in_the_next(name):
         product.version()
     version = product.version()
     assert says(version) == says(product.version(looked_at_again(product.dataset)))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_the_slice_takes_and_lets_go_changes_the_next_version():
+    product = Product()
+    product.add((TRAIN, "pos"), (OTHER, "pos"))
+    shown = shown_days_ago(product.show(TRAIN))
+    assert inputs(product.version()) == [TRAIN, OTHER]
+    check = AnswerToCheck.objects.create(task=product.task, inference=shown, is_random=True)
+    assert inputs(product.version()) == [OTHER]
+    checking.answer(check, by="mia", signal="down")
+    checking.undo(check, by="mia")
+    assert inputs(product.version()) == [OTHER]
+    AnswerToCheck.objects.update(status="gone")
+    assert inputs(product.version()) == [TRAIN, OTHER]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -24,12 +24,14 @@ SECTIONS = {
     "privacy.Consent": "consents",
     "privacy.DataSubject": "subject",
     "privacy.HistoricalConsent": "consents",
+    "training.AnswerToCheck": "checks",
     "training.LeftOut": "lineage",
     "training.Membership": "lineage",
     "training.ModelCredit": "credit",
     "training.Prediction": "predictions",
 }
 NOT_COPIED = {
+    "feedback.Approval": "who of several moderators accepted what `reviews` tells",
     "feedback.Example": "what lineage lists, or an answer of `inferences` that nobody reacted to",
     "training.Archive": "names of files that hold the same once more, with what others said",
     "training.Shard": "names of files that hold the same once more, with what others said",

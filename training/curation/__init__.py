@@ -27,7 +27,7 @@ __all__ = [
     "rules_of",
     "settings_of",
 ]
-RULES = 2  # raised when what is decided here or hashed changes: versions are then built whole
+RULES = 3  # raised when what is decided here or hashed changes: versions are then built whole
 _JUDGED = """
     DROP TABLE IF EXISTS judged;
     CREATE TEMPORARY TABLE judged (

@@ -18,6 +18,11 @@ from training.purposes import PURPOSES, Purpose
 GONE = "gone"  # replaced, or never meant for the purpose: not worth a word
 # Held out by the task, and never meant for the purpose: what is like it is not trained on.
 GUARD = "guard"
+# The inputs of the random slice of the answers to check: it measures, so it never teaches.
+_RANDOM_SLICE = """
+    SELECT i.input_hash FROM training_answertocheck AS c
+    JOIN feedback_inference AS i ON i.number = c.inference_id
+    WHERE c.task_id = %(task)s AND c.is_random AND c.status <> 'gone'"""
 # Answers about which anything changed, then all examples that hang on one of them, then all that
 # were left out for being like one of these.
 _CANDIDATE = """
@@ -41,6 +46,10 @@ _CANDIDATE = """
         UNION SELECT e.id FROM answer JOIN feedback AS f USING (inference_id)
         JOIN feedback_example AS e ON e.feedback_id = f.number
         UNION SELECT e.id FROM answer JOIN feedback_example AS e USING (inference_id)
+        UNION SELECT e.id FROM training_answertocheck AS c
+        JOIN feedback_inference AS i ON i.number = c.inference_id
+        JOIN feedback_example AS e ON e.task_id = c.task_id AND e.input_hash = i.input_hash
+        WHERE c.task_id = %(task)s AND c.touched >= %(since)s
     ), candidate AS MATERIALIZED (
         SELECT id FROM direct
         UNION SELECT l.example_id FROM direct AS d
@@ -81,6 +90,8 @@ def _decide(purpose: Purpose, which: str) -> str:
             WHEN {IS_OUTDONE} THEN 'outdone'
             WHEN %(has_labels)s AND e.output #>> '{{}}' <> ALL(%(labels)s::text[]) THEN 'label_gone'
             WHEN e.source = 'silence' AND at.split = 'holdout' THEN 'silent_holdout'
+            WHEN {"at.split = 'train'" if purpose.is_split else "false"}
+                AND e.input_hash IN ({_RANDOM_SLICE}) THEN 'random_slice'
             WHEN at.split = 'train' AND (
                 (e.source <> ALL(%(sources)s::text[]) AND cardinality(%(sources)s::text[]) > 0)
                 OR (e.signal <> ALL(%(signals)s::text[]) AND cardinality(%(signals)s::text[]) > 0

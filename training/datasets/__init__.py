@@ -21,6 +21,7 @@ from config import leases
 from config.errors import LeaseLost, Unavailable
 from feedback.models import Example, Task
 from feedback.processing import add_silent_examples, add_undesired_examples
+from training.checking import draw
 from training.curation import content, permission
 from training.curation.content import Pictures
 from training.datasets import building, shards
@@ -37,6 +38,7 @@ WITHOUT = re.compile(r"(.*)-without-erased(-\d+)?")
 LONGEST_STEM = 100  # of a dataset's name, which has 120 characters
 # Of what was left out: what says nothing against what a person said.
 GUARDING = [Reason.IN_HOLDOUT, Reason.NEAR_HOLDOUT, Reason.NOT_IN_DATASET, Reason.TOO_SHORT]
+GUARDING += [Reason.RANDOM_SLICE]
 
 
 def default_dataset(task: Task) -> Dataset:
@@ -80,7 +82,10 @@ def build(version: DatasetVersion) -> DatasetVersion:
     started = time.monotonic()
     task = version.dataset.task
     with leases.heartbeat(version):
-        add_silent_examples(task)  # before: what this transaction writes the next version looks at
+        # Before: what this transaction writes the next version looks at. And only what had its
+        # chance to be drawn: what measures models must never have taught one.
+        if task.silence_weight and (until := draw(task)):
+            add_silent_examples(task, until)
         if version.dataset.purpose == "unpaired":
             add_undesired_examples(task)
     with transaction.atomic():

@@ -19,7 +19,7 @@ _NOW = """
         pg_snapshot_xmin(pg_current_snapshot())::text::bigint FROM pg_control_system()"""
 # Transaction numbers of another database, which a dump brought along, say nothing here.
 _TOUCHED = ["feedback_example", "feedback", "feedback_review", "feedback_contributor"]
-_TOUCHED += ["privacy_consent"]
+_TOUCHED += ["privacy_consent", "training_answertocheck"]
 _WHOLE = "true"
 _CHANGED = "t.example_id IN (SELECT id FROM decided)"
 # What a version had for a moment, while it was built, it never had.

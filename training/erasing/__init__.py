@@ -13,13 +13,13 @@ from feedback.models import Feedback
 from privacy.holders import Counts
 from privacy.models import ErasureRequest, Project
 from training import crediting, lineage
-from training.erasing.examples import expire, take_out, unlink
+from training.erasing.examples import delete_checks, expire, take_out, unlink
 from training.erasing.files import remove_files
 from training.erasing.retraining import retrain
 from training.erasing.verifying import contradictions
-from training.models import Fate, ModelErasure, Prediction, VersionErasure
+from training.models import AnswerToCheck, Fate, ModelErasure, Prediction, VersionErasure
 
-__all__ = ["contradictions", "counted", "expire", "held", "proven"]
+__all__ = ["contradictions", "counted", "delete_checks", "expire", "held", "proven"]
 __all__ += ["remove_files", "retrain", "take_out", "unlink"]
 
 
@@ -59,7 +59,7 @@ def _of_model(row: ModelErasure) -> dict[str, Any]:
 
 
 def held(project: Project, user_id: str) -> Iterator[tuple[str, Iterator[Any]]]:
-    """Yield what became of each thing that a person said, who answered them, and their credit."""
+    """Yield what became of what a person said, who answered them, what of it is checked; credit."""
     theirs = Feedback.objects.filter(project=project, user_id=user_id).order_by("pk")
     yield "lineage", (lineage.of_feedback(row) for row in theirs.iterator())
     answered = _predictions(project, user_id).order_by("pk")
@@ -67,6 +67,9 @@ def held(project: Project, user_id: str) -> Iterator[tuple[str, Iterator[Any]]]:
     names = ("inference_id", "task", "model_version", "arm")
     rows = answered.values_list(*columns).iterator()
     yield "predictions", (dict(zip(names, row, strict=True)) for row in rows)
+    told = ("inference__uuid", "status", "is_random", "chosen_at", "answered_at")
+    checks = _checks(project, user_id).order_by("pk").values_list(*told).iterator()
+    yield "checks", (dict(zip(("inference_id", *told[1:]), row, strict=True)) for row in checks)
     yield "credit", crediting.of_person(project, user_id)
 
 
@@ -74,9 +77,14 @@ def _predictions(project: Project, user_id: str) -> QuerySet[Prediction]:
     return Prediction.objects.filter(inference__task__project=project, inference__user_id=user_id)
 
 
+def _checks(project: Project, user_id: str) -> QuerySet[AnswerToCheck]:
+    return AnswerToCheck.objects.filter(task__project=project, inference__user_id=user_id)
+
+
 def counted(project: Project, user_id: str) -> Counts:
     """Count what is found by an index: of credit all documents would be read."""
     return {
         "lineage": Feedback.objects.filter(project=project, user_id=user_id).count(),
         "predictions": _predictions(project, user_id).count(),
+        "checks": _checks(project, user_id).count(),
     }

@@ -24,6 +24,7 @@ from privacy.models import ErasureRequest, Project
 from training import archives, orphans
 from training.erasing.names import forget_slices
 from training.models import (
+    AnswerToCheck,
     Archive,
     Dataset,
     DatasetVersion,
@@ -32,6 +33,7 @@ from training.models import (
     ModelCredit,
     ModelErasure,
     ModelVersion,
+    Prediction,
     Run,
     Shard,
     VersionErasure,
@@ -125,7 +127,7 @@ def take_out(erasure: ErasureRequest) -> Counts:
     forget_slices(tasks)
     examples = _examples_of(feedback, held.answers)
     taken = _take_out(erasure.uuid, examples)
-    taken.counts["training.Prediction"] = _delete_predictions(held.answers)
+    taken.counts.update(_delete_of_answers(held.answers))
     holding = archives.holding(project, digest)
     _condemn(erasure, taken, holding)
     holders.note_files(erasure, "shards", taken.shards)
@@ -155,7 +157,7 @@ def unlink(project: Project, user_id: str, _to: str | None) -> None:
     feedback, answers = erasing.identifying(project, user_id)
     gone = _examples_of(feedback, answers)
     taken = _take_out(uuid4(), gone)
-    _delete_predictions(answers)
+    _delete_of_answers(answers)
     _remove_later("shards", taken.shards)
     digest = tombstones.digest_of(project, user_id)
     leaving = archives.Leaving(archives.mark_of(digest), set(gone), theirs.difference(gone))
@@ -182,6 +184,12 @@ def expire(examples: list[int], cause: UUID) -> None:
     _remove_later("shards", _take_out(cause, examples).shards)
 
 
+def delete_checks(checks: QuerySet[AnswerToCheck]) -> None:
+    """Delete checks of answers; inputs that the slice lets go by it may teach again."""
+    _begin_anew(_lock(checks.filter(is_random=True).values_list("task", flat=True)))
+    checks.delete()
+
+
 def _remove_later(folder: str, digests: list[str]) -> None:
     transaction.on_commit(partial(_remove, folder, digests))
 
@@ -197,12 +205,13 @@ def _examples_of(feedback: list[int], answers: list[int]) -> list[int]:
         return [pk for (pk,) in cursor.fetchall()]
 
 
-def _delete_predictions(answers: list[int]) -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "DELETE FROM training_prediction WHERE inference_id = ANY(%s::bigint[])", [answers]
-        )
-        return int(cursor.rowcount)
+def _delete_of_answers(answers: list[int]) -> Counts:
+    """Delete by which model answers were given, and that moderators were to check them."""
+    return {
+        row._meta.label: row._default_manager.filter(inference__in=answers)._raw_delete("default")
+        or 0  # None where no answer is asked for
+        for row in (Prediction, AnswerToCheck)
+    }
 
 
 def _take_out(cause: UUID, examples: list[int]) -> Taken:

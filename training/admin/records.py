@@ -69,6 +69,7 @@ COUNTS += ["sources", "by_signal", "by_source", "left_out"]
 
 @admin.register(DatasetVersion)
 class DatasetVersionAdmin(ReadOnlyAdmin):
+    project_path = "dataset__project"
     list_display = ["__str__", "status", "total", "added", "removed", "digest", "created"]
     list_filter = ["status", "dataset"]
     search_fields = ["name", "content_hash__startswith"]
@@ -86,9 +87,9 @@ class DatasetVersionAdmin(ReadOnlyAdmin):
         return [place, *super().get_urls()]
 
     def balance_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        version = get_object_or_404(DatasetVersion, pk=pk)
-        if not self.has_view_permission(request, version):
+        if not self.has_view_permission(request):
             raise PermissionDenied
+        version = get_object_or_404(self.get_queryset(request), pk=pk)
         found, fault = None, ""
         if version.status == "ready":
             try:
@@ -151,6 +152,7 @@ def _counted(count: int | dict[str, int]) -> str:
 class LeftOutAdmin(ReadOnlyAdmin):
     """What versions might have taken and did not."""
 
+    project_path = "dataset__project"
     list_display = ["what", "reason", "feedback", "dataset", "since_version", "until_version"]
     list_display_links = None
     list_filter = ["reason", "dataset"]
@@ -173,6 +175,7 @@ class LeftOutAdmin(ReadOnlyAdmin):
 
 @admin.register(Run)
 class RunAdmin(ReadOnlyAdmin):
+    project_path = "task__project"
     list_display = ["short", "task", "status", "data", "accuracy", "failed_gates", "created"]
     list_filter = ["status", "task"]
     list_select_related = ["task", "dataset_version"]
@@ -212,6 +215,7 @@ class RunAdmin(ReadOnlyAdmin):
 
 @admin.register(ModelVersion)
 class ModelVersionAdmin(ReadOnlyAdmin):
+    project_path = "task__project"
     list_display = ["__str__", "serves_as", "verdict", "accuracy", "digest", "erased", "created"]
     list_filter = ["task", "run__status", ("withdrawn_at", admin.EmptyFieldListFilter)]
     list_select_related = ["task", "run"]
@@ -285,6 +289,7 @@ class ModelErasureAdmin(ReadOnlyAdmin):
     """Models that had learned from erased people; what people decide about one is noted here."""
 
     form = DecisionForm
+    project_path = "model_version__task__project"
     list_display = ["model_version", "erasure", "what", "decision", "since"]
     list_filter = ["fate", "model_version__task"]
     list_select_related = ["model_version__task", "replacement__task"]
@@ -317,6 +322,7 @@ class ModelErasureAdmin(ReadOnlyAdmin):
 
 @admin.register(ModelAlias)
 class ModelAliasAdmin(ReadOnlyAdmin):
+    project_path = "task__project"
     list_display = ["name", "task", "model_version", "since"]
     list_filter = ["task", "name"]
     list_select_related = ["task", "model_version__task"]
@@ -336,6 +342,7 @@ class ModelAliasAdmin(ReadOnlyAdmin):
 
 @admin.register(Rollout)
 class RolloutAdmin(ReadOnlyAdmin):
+    project_path = "task__project"
     list_display = [
         *("short", "task", "status", "challenger", "champion", "percent", "decision", "created"),
     ]

@@ -1,0 +1,126 @@
+"""The review queue as one moderator has it before them: its filters, its order, what comes next."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.http import HttpRequest
+from django.utils.http import urlencode
+
+from feedback import claims
+from feedback.models import Approval, Decision, Feedback
+from privacy import staff
+from privacy.paging import MOST_COUNTED, is_beyond
+
+# What an address of the queue may say, and pages of items hand on.
+NAMES = ("task", "signal", "flag", "state", "alike", "whose", "order", "q")
+LONGEST_NUMBER = 19  # digits that a bigint holds whatever they are
+MOST_WORDS = 8
+ORDERS = {"worth": ["-worth", "number"], "oldest": ["created_at", "number"]}
+
+
+def narrowed(rows: QuerySet[Any], params: Mapping[str, Any]) -> QuerySet[Any]:
+    """Keep the rows that the filters in an address ask for: none, where one can't be meant."""
+    asked = {name: params[name] for name in NAMES if params.get(name)}
+    numbers = [asked[name] for name in ("task", "alike", "whose") if name in asked]
+    if not all(text.isdecimal() and len(text) < LONGEST_NUMBER for text in numbers):
+        return rows.none()
+    if "task" in asked:
+        rows = rows.filter(task=asked["task"])
+    if "signal" in asked:
+        rows = rows.filter(signal=_clean(asked["signal"]))
+    if "flag" in asked:
+        rows = rows.filter(flags__contains=[_clean(asked["flag"])])
+    if asked.get("state") == "new":
+        rows = rows.filter(review=None)
+    elif "state" in asked:
+        rows = rows.filter(review__decision=_clean(asked["state"]))
+    for name, same in (("alike", ("task", "input_hash")), ("whose", ("project", "user_id"))):
+        if name in asked:
+            one = Feedback.objects.filter(pk=asked[name])
+            rows = rows.filter(**{column: one.values(column)[:1] for column in same})
+    return searched(rows, asked.get("q", ""))
+
+
+def searched(rows: QuerySet[Any], text: str) -> QuerySet[Any]:
+    """Keep the rows in which each word is found: in what was shown or corrected, or as an id."""
+    for word in _clean(text).split()[:MOST_WORDS]:
+        found = Q(inference__input__icontains=word) | Q(corrected__icontains=word)
+        rows = rows.filter(found | Q(user_id__startswith=word) | Q(uuid__startswith=word))
+    return rows
+
+
+def _clean(text: str) -> str:
+    return text.replace("\x00", "")
+
+
+def order_of(params: Mapping[str, Any]) -> list[str]:
+    return ORDERS.get(params.get("order") or "worth", ORDERS["worth"])
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A moderator with the part of the queue that an address names."""
+
+    user: Any
+    params: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, request: HttpRequest) -> "Desk":
+        return cls(request.user, request.GET)
+
+    @property
+    def by(self) -> str:
+        return str(self.user.get_username())
+
+    @cached_property
+    def queue(self) -> QuerySet[Any]:
+        """What waits for a decision, in order."""
+        flagged = staff.within(Feedback.objects.flagged(), self.user)
+        return narrowed(flagged, self.params).order_by(*order_of(self.params))
+
+    @property
+    def address(self) -> str:
+        """The end of an address that keeps the filters."""
+        found = {name: self.params[name] for name in NAMES if self.params.get(name)}
+        return f"?{urlencode(found)}" if found else ""
+
+    def place(self, feedback: Feedback) -> tuple[int, int]:
+        """Return the place of an item and the length of the queue, counted up to a limit."""
+        before = self.queue.exclude(self._is_after(feedback)).order_by()
+        queue = self.queue.order_by()
+        return before[:MOST_COUNTED].count(), queue[:MOST_COUNTED].count()
+
+    def alike(self, feedback: Feedback) -> int:
+        """Count what else waits about the same input."""
+        same = staff.within(Feedback.objects.flagged(), self.user).filter(
+            task=feedback.task_id, input_hash=feedback.input_hash
+        )
+        return same.exclude(pk=feedback.pk)[:MOST_COUNTED].count() if feedback.input_hash else 0
+
+    def take_next(self, after: Feedback | None = None) -> Feedback | None:
+        """Take up what comes next, at the end the first again, and let go of anything else.
+
+        Nobody gets what somebody else has before them, nor again what they escalated or approved.
+        """
+        passed = Q(review__decision=Decision.ESCALATE, review__moderator=self.by)
+        given = Approval.objects.filter(feedback=OuterRef("pk")).order_by("-pk")
+        proposed = Subquery(given.values("answer_hash")[:1])
+        approved = given.filter(moderator=self.by, answer_hash=OuterRef("proposed")).order_by()
+        free = self.queue.exclude(passed).alias(proposed=proposed).exclude(Exists(approved))
+        free = free.exclude(claims.held(claims.FEEDBACK, but=self.by))
+        if after is not None:
+            free = free.exclude(pk=after.pk)
+        beyond = Q() if after is None else self._is_after(after)
+        following: Feedback | None = claims.take_first(
+            claims.FEEDBACK, free.filter(beyond), by=self.by
+        ) or claims.take_first(claims.FEEDBACK, free, by=self.by)
+        if following is None:
+            claims.release(claims.FEEDBACK, by=self.by)
+        return following
+
+    def _is_after(self, feedback: Feedback) -> Q:
+        order = order_of(self.params)
+        return is_beyond(order, [getattr(feedback, name.lstrip("-")) for name in order])

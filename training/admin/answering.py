@@ -1,0 +1,50 @@
+"""The form in which a moderator says whether an answer is right."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+from django.db import transaction
+
+from config.errors import EmendError
+from feedback import claims
+from feedback.admin.correcting import CorrectionForm
+from training import checking
+from training.models import AnswerToCheck
+
+SAID = {
+    "right": "Said to be right.",
+    "edit": "Corrected.",
+    "wrong": "Said to be wrong.",
+}
+SIGNAL_OF = {"right": "up", "edit": "correction", "wrong": "down"}
+
+
+class AnswerForm(CorrectionForm):
+    """What a moderator says of an answer: the button that was pressed says it."""
+
+    decision = forms.ChoiceField(choices=[(name, name) for name in SAID])
+
+    def __init__(self, check: AnswerToCheck, sent: Mapping[str, Any] | None) -> None:
+        shown = check.inference.output
+        super().__init__(check.task, shown, None, sent)
+        self.check = check
+        self.fields["note"].help_text = "Kept with your answer."
+
+    def answer(self, *, by: str) -> bool:
+        """Store the answer; return False, with the errors on the form, if it is refused."""
+        data = self.cleaned_data
+        corrected = data["corrected"] if data["decision"] == "edit" else None
+        try:
+            with transaction.atomic():
+                claims.require_free(claims.ANSWER, self.check.pk, by=by)
+                checking.answer(
+                    self.check,
+                    by=by,
+                    signal=SIGNAL_OF[data["decision"]],  # type: ignore[arg-type]
+                    corrected=corrected,
+                    comment=data["note"].strip(),
+                )
+        except EmendError as error:
+            self.refuse(error)
+        return self.is_valid()

@@ -1,0 +1,1 @@
+"""What staff see first: is the loop turning, and what needs me? And the work in the background."""
