@@ -91,7 +91,7 @@ class InferenceAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Model version")
     def version(self, inference: Inference) -> str:
-        return excerpt(inference.model_version)
+        return render_to_string("emend/content.html", {"value": inference.model_version})
 
     @admin.display(description="Confidence", ordering="confidence")
     def certainty(self, inference: Inference) -> str:

@@ -135,7 +135,7 @@ def test_what_asks_for_two_is_accepted_by_two(kim, lee, editor):
     uuid = editor.flag(0)
     start(kim)
     press(kim, "e", "n", "Enter")
-    expect(kim.get_by_text("Another moderator is still to accept the same.")).to_be_visible()
+    expect(kim.get_by_text("Others are still to accept the same.")).to_be_visible()
     assert Feedback.objects.get(uuid=uuid).status == "flagged"
     start(lee)
     expect(lee.get_by_text("2 moderators must accept the same")).to_be_visible()

@@ -10,7 +10,7 @@ from feedback.processing import examples
 
 pytestmark = pytest.mark.django_db
 GIVEN_BY_DATABASE = {"number", "id", "created_at", "ready_at", "processed_at", "superseded_at"}
-GIVEN_BY_DATABASE |= {"touched"}
+GIVEN_BY_DATABASE |= {"touched", "worth", "exposure"}  # what is ranked later
 
 
 def columns_of(model):

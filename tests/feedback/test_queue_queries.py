@@ -14,6 +14,7 @@ from feedback import claims, review
 from feedback.models import Contributor, Feedback, Inference
 from feedback.review import ranking
 from privacy.models import StaffProject
+from tests import roles
 from tests.product import Product
 from training.models import AnswerToCheck
 
@@ -57,6 +58,7 @@ class Desk:
         self.act = Feedback.objects.get(uuid=sent["id"])
         self.silent = Inference.objects.get(uuid=product.infer("a silent one"))
         user = get_user_model().objects.create_user("kim", password="x", is_staff=True)
+        roles.make()
         user.groups.add(Group.objects.get(name="moderator"))
         StaffProject.objects.create(user=user, project=product.project)
         self.client = Client()

@@ -16,6 +16,7 @@ from privacy.models import Purpose, Upkeep
 from tests.training.builders import Product, inputs, processed, shown_days_ago, texts_of
 from training import checking, contributors
 from training.checking import choosing
+from training.checking.clusters import clusters
 from training.errors import NotToCheck, TransitionRefused
 from training.models import AnswerToCheck, LeftOut, Prediction
 from training.statistics import wilson
@@ -154,7 +155,7 @@ def test_a_large_day_makes_the_chance_small(product, all_drawn, monkeypatch):
     choose(product)
     drawn = AnswerToCheck.objects.filter(is_random=True)
     assert set(drawn.values_list("propensity", "drawn_of")) == {(11 / 12, 12)}
-    assert len(choosing._clusters(product.task, [i.pk for i in Inference.objects.all()])) == 12
+    assert len(clusters(product.task, [i.pk for i in Inference.objects.all()])) == 12
 
 
 def test_every_fifth_place_is_the_slices_whatever_it_is_worth(product, monkeypatch):
