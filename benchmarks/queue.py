@@ -22,7 +22,6 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -225,7 +224,7 @@ def say(world: World, rounds: int) -> None:
     flagged = Feedback.objects.flagged().count()
     print(f"{Feedback.objects.count():,} rows of feedback, {flagged:,} flagged", flush=True)
     say_ranking()
-    print(f"{'':48} queries    least   median      p95  floors")
+    print(f"{'':48}    least   median      p95  floors")
     boss = client_of("boss", is_superuser=True)
     moderator = client_of("most", but="small")
     small = client_of("one", only="small")
@@ -390,12 +389,10 @@ def say_decisions(client: Client, rounds: int, floor: float) -> None:
 
 
 def measure(name: str, ask: Ask, rounds: int, floor: float = 0.0) -> float:
-    """Print the queries of a page, and its milliseconds; return the median."""
+    """Print the milliseconds of a page; return the median."""
     for _ in range(2):
         answer = ask()
         assert answer.status_code in (200, 204, 302, 409), (name, answer.status_code)
-    with CaptureQueriesContext(connection) as queries:
-        ask()
     waits = []
     for _ in range(rounds):
         began_at = time.perf_counter()
@@ -407,7 +404,7 @@ def measure(name: str, ask: Ask, rounds: int, floor: float = 0.0) -> float:
     ratio = f"{median / floor:7.1f}" if floor else f"{'':7}"
     least = ranked[0]
     print(
-        f"{name:48} {len(queries):7} {least:5.0f} ms {median:5.0f} ms {p95:5.0f} ms {ratio}{over}",
+        f"{name:48} {least:5.0f} ms {median:5.0f} ms {p95:5.0f} ms {ratio}{over}",
         flush=True,
     )
     return median
