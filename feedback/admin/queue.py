@@ -68,9 +68,8 @@ class ListOfFeedback(ReadOnlyAdmin):
         return request.user.has_perm("feedback.change_feedback")
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perms(["feedback.retry_feedback"]) or self.has_change_permission(
-            request
-        )
+        may_retry = request.user.has_perm("feedback.retry_feedback")
+        return may_retry or self.has_change_permission(request)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return KeysetList

@@ -13,7 +13,6 @@ from privacy.admin import age
 
 register = template.Library()
 register.filter("age", age)
-register.filter("named_texts", words.named_texts)
 register.filter("excerpt", words.excerpt)
 register.filter("steps", steps)
 register.filter("meaning_of", meaning_of)
