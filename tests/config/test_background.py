@@ -24,10 +24,20 @@ PAGE = "/admin/background/"
 ATTACK = "<script>alert(1)</script>"
 
 
-def bell(name, work):
-    return shared_task(
-        work, base=BellTask, name=f"tests.{name}", waiting=staticmethod(lambda: None), shared=False
-    )
+@pytest.fixture
+def bell():
+    """Make a bell of a function; it is gone with the test."""
+    bells = []
+
+    def make(work):
+        name = f"tests.{work.__name__}"
+        waiting = staticmethod(lambda: None)
+        bells.append(shared_task(work, base=BellTask, name=name, waiting=waiting, shared=False))
+        return bells[-1]
+
+    yield make
+    for task in bells:
+        app.tasks.unregister(task.name)
 
 
 @pytest.fixture
@@ -63,11 +73,11 @@ def test_it_works(kim, product):
     assert "No runs yet." in said
 
 
-def test_each_run_of_a_task_is_kept_and_written_over():
+def test_each_run_of_a_task_is_kept_and_written_over(bell):
     def rest():
         return
 
-    task = bell("kept", rest)
+    task = bell(rest)
     task()
     (first,) = BellRun.objects.all()
     assert (first.task, first.fault) == (task.name, "")
@@ -77,12 +87,12 @@ def test_each_run_of_a_task_is_kept_and_written_over():
     assert second.began_at > first.began_at
 
 
-def test_a_fault_is_kept_by_its_class_alone():
+def test_a_fault_is_kept_by_its_class_alone(bell):
     def stumble():
         raise KeyError("something of a person")
 
     with pytest.raises(KeyError):
-        bell("stumbles", stumble)()
+        bell(stumble)()
     run = BellRun.objects.get()
     assert (run.fault, "person" in str(vars(run))) == ("KeyError", False)
 
