@@ -16,9 +16,8 @@ PASSWORD = "correct horse"
 
 
 @pytest.fixture(autouse=True)
-def meter(monkeypatch, settings):
-    """Count in Redis; hash passwords fast, for many are tried here."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+def meter(monkeypatch):
+    """Count in Redis."""
     User.objects.create_superuser("admin", password=PASSWORD)
     monkeypatch.setattr(shared, "TIMEOUT_SECONDS", 10)  # however busy the machine is
     meter = Meter(REDIS_URL, processes=2)

@@ -1,10 +1,12 @@
 """Roles of staff: the groups that the migrations make, and what each may do."""
 
 import pytest
+from django.apps import apps
 from django.contrib.auth.models import Group, User
 from django.urls import reverse
 
 from feedback.models import Feedback
+from privacy.roles import give
 from tests import roles
 from tests.product import Product
 from tests.roles import staff
@@ -76,7 +78,7 @@ def test_what_an_operator_adds_stays():
 
 def test_a_permission_that_is_not_there_is_an_error():
     with pytest.raises(LookupError, match="view_nothing"):
-        roles.roles.give(roles.apps, app="feedback", given={"lead": ["view_nothing"]})
+        give(apps, app="feedback", given={"lead": ["view_nothing"]})
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -22,9 +22,8 @@ LIST = "/admin/auth/user/"
 
 
 @pytest.fixture(autouse=True)
-def clock(monkeypatch, settings):
-    """Let time stand where codes are read; hash passwords fast."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+def clock(monkeypatch):
+    """Let time stand where codes are read."""
     clock = SimpleNamespace(now=1_800_000_000)
     monkeypatch.setattr(totp, "time", SimpleNamespace(time=lambda: clock.now))
     return clock
