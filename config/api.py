@@ -7,9 +7,11 @@ from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
 import msgspec
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
 from rest_framework import exceptions
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.pagination import CursorPagination
@@ -181,7 +183,18 @@ def plain_problem(error: errors.EmendError) -> HttpResponse:
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return plain_problem(errors.NotFound())
+    return _refusal(request, errors.NotFound(), "404.html")
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _refusal(request, errors.Forbidden(), "403.html")
+
+
+def _refusal(request: HttpRequest, error: errors.EmendError, page: str) -> HttpResponse:
+    """Answer staff with a page of the admin, and whoever else asks with the problem."""
+    if not request.path_info.startswith("/admin/"):
+        return plain_problem(error)
+    return render(request, page, admin.site.each_context(request), status=error.status)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

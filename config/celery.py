@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from celery import Celery, Task, shared_task
-from celery.signals import beat_init, worker_init
+from celery.signals import beat_init, heartbeat_sent, worker_init
 from django.conf import settings
 from django.db import Error, connection
 
@@ -186,6 +186,17 @@ app.autodiscover_tasks()
 def name_worker(**_: Any) -> None:
     """Let PostgreSQL know a worker's sessions by the queues that it works on."""
     _name_sessions(" ".join(["emend-worker", *sorted(app.amqp.queues.consume_from)]))
+
+
+@heartbeat_sent.connect
+def be_seen(**_: Any) -> None:
+    """Hold a session that asks every two seconds while the broker is there: so we are seen idle."""
+    try:
+        with connection.cursor() as cursor:
+            # Again each time, for the session may be a new one; a lock of one's own never waits.
+            cursor.execute("SELECT pg_try_advisory_lock_shared(%s)", [lock_key("worker")])
+    except Error:  # PostgreSQL is away: the next heartbeat asks again
+        connection.close()
 
 
 @beat_init.connect

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+_TITLES: dict[str, str] = {}  # of each code
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -20,10 +22,18 @@ class EmendError(Exception):
     status: ClassVar[int]
     title: ClassVar[str]
 
+    def __init_subclass__(cls) -> None:
+        _TITLES[cls.code] = cls.title
+
     def __init__(self, detail: str = "", *, errors: list[Problem] | None = None) -> None:
         self.detail = detail or self.title
         self.errors = errors or []
         super().__init__(self.detail)
+
+
+def title_of(code: str) -> str:
+    """Say in words what a code means; nothing of an unknown one."""
+    return _TITLES.get(code, "")
 
 
 class Malformed(EmendError):

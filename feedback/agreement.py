@@ -1,11 +1,11 @@
-"""How often moderators say the same, beyond what chance would bring, and intervals of shares."""
+"""How often moderators say the same, beyond what chance would bring."""
 
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import NamedTuple
 
-Z = NormalDist().inv_cdf(0.975)  # of all intervals here: 95%
+Z = NormalDist().inv_cdf(0.975)  # of an interval of 95%
 
 
 class Pairs(NamedTuple):
@@ -64,13 +64,3 @@ def cohen_kappa(pairs: Pairs) -> Agreement:
     spread -= (seen * by_chance - 2 * by_chance + seen) ** 2
     half = Z * math.sqrt(max(0.0, spread) / n) / (1 - by_chance) ** 2
     return Agreement(n, same, kappa, max(-1.0, kappa - half), min(1.0, kappa + half))
-
-
-def wilson(successes: int, n: int) -> tuple[float, float]:
-    """Return the limits of the score interval of a proportion (Wilson 1927, JASA 22:209)."""
-    rate, square = successes / n, Z * Z
-    centre = (rate + square / (2 * n)) / (1 + square / n)
-    variance = rate * (1 - rate) / n + square / (4 * n * n)
-    half = Z * math.sqrt(variance) / (1 + square / n)
-    # Rounding may push a limit past a rate of 0 or 1, where it is exact.
-    return min(rate, centre - half), max(rate, centre + half)

@@ -8,8 +8,9 @@ from django.db.models.functions import Now
 
 from feedback.errors import TransitionRefused
 from feedback.models import ReviewClaim
+from privacy.paging import is_beyond
 
-FEEDBACK, ANSWER = "feedback", "answer"  # the two lists
+FEEDBACK, ANSWER, LOOK = "feedback", "answer", "look"  # the lists
 CLAIM = timedelta(minutes=5)  # renewed by an open page
 TRIES = 20  # of items that others take in the same moment
 Row = TypeVar("Row", bound=Model)
@@ -36,7 +37,7 @@ def take(kind: str, item: int, *, by: str, lets_go: bool = True) -> ReviewClaim:
 
     It stays with whoever has it before them already.
     """
-    ReviewClaim.objects.filter(kind=kind, item=item, ends_at__lte=Now()).delete()
+    ReviewClaim.objects.filter(ends_at__lte=Now()).delete()
     claim, _ = ReviewClaim.objects.get_or_create(
         kind=kind, item=item, defaults={"moderator": by, "ends_at": Now() + CLAIM}
     )
@@ -47,7 +48,25 @@ def take(kind: str, item: int, *, by: str, lets_go: bool = True) -> ReviewClaim:
     return claim
 
 
-def take_first(kind: str, rows: QuerySet[Row], *, by: str) -> Row | None:
+def take_next(kind: str, rows: QuerySet[Row], *, by: str, after: Row | None = None) -> Row | None:
+    """Take up what comes next after an item, at the end the first again; let go of anything else.
+
+    Nobody gets what somebody else has before them. The rows have their order, which is unique.
+    """
+    free = rows.exclude(held(kind, but=by))
+    found = None
+    if after is not None:
+        free = free.exclude(pk=after.pk)
+        order = [str(name) for name in rows.query.order_by]
+        last = [getattr(after, name.lstrip("-")) for name in order]
+        found = _take_first(kind, free.filter(is_beyond(order, last)), by=by)
+    found = found or _take_first(kind, free, by=by)
+    if found is None:
+        release(kind, by=by)
+    return found
+
+
+def _take_first(kind: str, rows: QuerySet[Row], *, by: str) -> Row | None:
     """Take up the first of these rows that nobody else takes in the same moment."""
     for row in rows[:TRIES]:
         is_own = take(kind, row.pk, by=by).moderator == by

@@ -3,7 +3,7 @@
 Scores come from training, which knows what a model thinks; a moderator may decide otherwise.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,26 +102,35 @@ def _why(row: Contributor) -> str:
 
 
 @transaction.atomic
-def hold(contributor: Contributor, *, standing: str, by: str, reason: str) -> None:
-    """Let a moderator decide: scores change nothing any more, until it is let go."""
-    row = Contributor.objects.select_for_update().get(pk=contributor.pk)
-    row.standing, row.is_held, row.reason = standing, True, reason
-    row.trust = 1 / STEPS if standing == Standing.QUARANTINED else 1.0
-    row._change_reason = f"{standing} by {by}: {reason}"[:100]
-    row.save()
-    follow(row.task)
+def hold(*people: Contributor, standing: str, by: str, reason: str) -> None:
+    """Let a moderator decide: scores change nothing any more, until they are let go."""
+    for row in _changing(people):
+        row.standing, row.is_held, row.reason = standing, True, reason
+        row.trust = 1 / STEPS if standing == Standing.QUARANTINED else 1.0
+        row._change_reason = f"{standing} by {by}: {reason}"[:100]
 
 
 @transaction.atomic
-def let_go(contributor: Contributor, *, by: str) -> None:
+def let_go(*people: Contributor, by: str) -> None:
     """Let the scores decide again, from their next round on; of whom they know little, now."""
-    row = Contributor.objects.select_for_update().get(pk=contributor.pk)
-    row.is_held, row.reason = False, ""
-    if row.acts < FEWEST_ACTS:
-        row.standing, row.trust = Standing.PROBATION, 1.0
-    row._change_reason = f"let go by {by}"
-    row.save()
-    follow(row.task)
+    for row in _changing(people):
+        row.is_held, row.reason = False, ""
+        if row.acts < FEWEST_ACTS:
+            row.standing, row.trust = Standing.PROBATION, 1.0
+        row._change_reason = f"let go by {by}"
+
+
+def _changing(people: Iterable[Contributor]) -> Iterator[Contributor]:
+    """Yield each of them locked, and save it; at the end what follows does, once for each task."""
+    rows = Contributor.objects.filter(pk__in=[row.pk for row in people])
+    # Tasks before people, as where scores are stored: or each would wait for the other.
+    of_them = Task.objects.filter(pk__in=rows.values("task")).order_by("pk")
+    tasks = list(of_them.select_for_update(no_key=True))
+    for row in rows.order_by("pk").select_for_update():
+        yield row
+        row.save()
+    for task in tasks:
+        follow(task)
 
 
 def follow(task: Task) -> None:

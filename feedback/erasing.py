@@ -253,7 +253,7 @@ def _delete_feedback(numbers: list[int]) -> Counter[str]:
 def _delete_said_of(feedback: list[int], answers: Iterable[int] = ()) -> Counter[str]:
     """Delete reviews with their history, and the examples that are left: no version has them."""
     counts: Counter[str] = Counter()
-    for table in ("HistoricalReview", "Review", "Approval"):
+    for table in ("HistoricalReview", "Review", "Approval", "SecondLook"):
         label, name = f"feedback.{table}", f"feedback_{table.lower()}"
         counts.update(_delete(label, name, "feedback_id", feedback))
     of_answers = _delete("feedback.Example", "feedback_example", "inference_id", list(answers))

@@ -22,6 +22,7 @@ from feedback.models import (
     Image,
     Inference,
     Review,
+    SecondLook,
     Task,
 )
 from privacy.models import DAYS_KEPT, DataSubject, Kept
@@ -106,6 +107,7 @@ def delete_feedback(numbers: list[int]) -> None:
         (Review.history.model, "feedback_id"),
         (Review, "feedback_id"),
         (Approval, "feedback_id"),
+        (SecondLook, "feedback_id"),
         (Feedback.history.model, "number"),
         (Feedback, "number"),
     ):

@@ -22,13 +22,12 @@ _CHANGED = """
     CROSS JOIN LATERAL (VALUES (f.created_at), (r.history_date)) AS moments (moment)
     WHERE t.project_id = %(project)s AND moment > %(since)s
     ORDER BY 1"""
-# An undo says so instead of a reason, and comes next after what it takes back.
-_IS_UNDO = """starts_with({0}.history_change_reason, 'undone by ')
-                AND {0}.history_change_reason <> left({0}.reason, 100)"""
+# An undo comes next after what it takes back.
 _COUNT = f"""
     WITH hours AS (SELECT unnest(%(hours)s::timestamptz[]) AS hour),
     acts AS (
-        SELECT f.task_id, h.hour, f.signal, f.flags, f.created_at,
+        SELECT f.task_id, h.hour, f.signal, f.created_at,
+            f.flags <> '{{}}' AND f.rejections = '[]' AS is_flagged,  -- what is refused keeps flags
             CASE WHEN f.status = 'processed' THEN f.processed_at END AS processed_at,
             CASE WHEN f.status = 'processed' THEN
                 greatest(0, extract(epoch FROM f.processed_at - f.ready_at)) END AS seconds
@@ -37,7 +36,7 @@ _COUNT = f"""
     ),
     counted AS (
         SELECT task_id, hour, count(*) AS captured, jsonb_build_object({_BY_SIGNAL}) AS signals,
-            count(*) FILTER (WHERE flags <> '{{}}') AS flagged, count(seconds) AS processed,
+            count(*) FILTER (WHERE is_flagged) AS flagged, count(seconds) AS processed,
             percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY seconds) AS percentiles,
             max(created_at) AS last_captured_at, max(processed_at) AS last_processed_at
         FROM acts GROUP BY task_id, hour
@@ -47,11 +46,11 @@ _COUNT = f"""
         FROM hours AS h JOIN feedback_historicalreview AS r
             ON r.history_date >= h.hour AND r.history_date < h.hour + interval '1 hour'
         JOIN feedback AS f ON f.number = r.feedback_id AND f.project_id = %(project)s
-        LEFT JOIN LATERAL (SELECT history_change_reason, reason FROM feedback_historicalreview
+        LEFT JOIN LATERAL (SELECT is_undo FROM feedback_historicalreview
             WHERE feedback_id = r.feedback_id AND history_id > r.history_id
             ORDER BY history_id LIMIT 1) AS next ON true
         WHERE r.decision IN ('accept', 'reject')
-            AND ({_IS_UNDO.format("r")}) IS NOT TRUE AND ({_IS_UNDO.format("next")}) IS NOT TRUE
+            AND NOT r.is_undo AND next.is_undo IS NOT TRUE
         GROUP BY f.task_id, h.hour
     ),
     known AS (  -- counted before: nothing may be left of it
@@ -126,11 +125,16 @@ def _measure(project: int, horizon: int) -> None:
     """Count what changed; what commits from the horizon on comes again with the next time."""
     now = timezone.now()
     for hours in _in_steps(_hours(project, now, horizon)):
-        with connection.cursor() as cursor:
-            cursor.execute(_COUNT, {"project": project, "hours": hours})
+        count(project, hours)
     FiguresMark.objects.update_or_create(
         project_id=project, defaults={"seen_to": horizon, "measured_at": now}
     )
+
+
+def count(project: int, hours: list[datetime]) -> None:
+    """Count these hours again, of all tasks of the project."""
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNT, {"project": project, "hours": hours})
 
 
 def _hours(project: int, now: datetime, horizon: int) -> list[datetime]:

@@ -60,6 +60,12 @@ HOLDERS = [
         "deleted with the review",
         WITH_ACT,
     ),
+    Holder(
+        "feedback.SecondLook",
+        "which two moderators judged an act, and whether each would accept it",
+        "deleted with the review",
+        WITH_ACT,
+    ),
     Holder("feedback.ReviewClaim", "which moderator has an item open", "nothing", "minutes"),
     Holder(
         "feedback.HourFigures",

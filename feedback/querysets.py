@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from feedback.models import Task
 
 MEASURED_AFTER = timedelta(seconds=10)
+# After it can be undone no more; what is older nobody remembers.
+SECOND_LOOK_AFTER, SECOND_LOOK_WAITS = timedelta(minutes=5), timedelta(days=14)
 LARGE = 10_000  # weekly users; to count them takes a while
 LARGE_MEASURED_AFTER = timedelta(minutes=5)
 
@@ -60,6 +62,17 @@ class FeedbackQuerySet(models.QuerySet[Any]):
     def ready(self, queue: str) -> "FeedbackQuerySet":
         """Return rows of a queue that a worker may claim now, oldest first."""
         return self.pending().filter(queue=queue, ready_at__lte=Now()).order_by("ready_at")
+
+
+class SecondLookQuerySet(models.QuerySet[Any]):
+    def waiting_for(self, moderator: str) -> "SecondLookQuerySet":
+        """Return what this moderator may judge again, oldest first, unless it waits once more."""
+        decided = apps.get_model("feedback", "HistoricalReview").objects.filter(
+            feedback=OuterRef("feedback"), moderator=moderator
+        )
+        drawn = (Now() - SECOND_LOOK_WAITS, Now() - SECOND_LOOK_AFTER)
+        rows = self.filter(~Exists(decided), is_second_yes=None, drawn_at__range=drawn)
+        return rows.exclude(feedback__status="flagged").order_by("drawn_at", "pk")
 
 
 class ExampleQuerySet(models.QuerySet[Any]):

@@ -50,6 +50,10 @@ class TaskSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_o
     approvals_required_high_impact: Annotated[
         int, Meta(ge=1, le=5, description="The same, of what was flagged for its high impact.")
     ] = 2
+    second_looks: Annotated[
+        float,
+        Meta(ge=0, le=1, description="Share of decisions that another moderator judges again."),
+    ] = 0.05
     slice_keys: Annotated[
         list[Annotated[str, Meta(pattern=r"^(?!(topic|label|month)$)[\w.-]{1,50}(?!\n)$")]],
         Meta(

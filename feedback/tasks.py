@@ -35,6 +35,6 @@ def measure_figures() -> None:
     figures.measure()
 
 
-@bell(ranking.TASK, waiting=ranking.waiting_seconds)
+@bell(ranking.TASK, waiting=ranking.waiting_seconds, is_short=False)
 def rank_queue() -> None:
     ranking.rank_queue()

@@ -1,6 +1,7 @@
 """Real PostgreSQL and Redis for the tests, embedded ones where no URL names others."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 
@@ -20,6 +21,13 @@ def services() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(services: None) -> None:
     """Start the services before pytest-django makes the test database."""
+
+
+@pytest.fixture(autouse=True)
+def nothing_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no decision be drawn for a second look by chance; what a test draws is asked at once."""
+    monkeypatch.setattr("feedback.review.second.chance", lambda: 1.0)
+    monkeypatch.setattr("feedback.querysets.SECOND_LOOK_AFTER", timedelta(0))
 
 
 @pytest.fixture(autouse=True)

@@ -6,10 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
+from django.contrib.auth.models import Group
 
 from config.celery import BEAT_SCHEDULE
 from config.errors import EmendError
+from feedback.task_settings import TaskSettings
 from feedback.validation import FLAGS, REJECTIONS
+from tests import roles
 
 HOUSE = Path(__file__).parent.parent
 APPS = ["config", "privacy", "feedback", "training"]
@@ -126,6 +129,25 @@ def test_log_events_are_those_of_the_code():
     sources = "\n".join(path.read_text() for path in SOURCES)
     said = r'(?:logger\.\w+\(|record\.msg, record\.args = )\s*"([a-z]+\.[a-z_]+)'
     assert sorted(documented) == sorted(set(re.findall(said, sources)))
+
+
+def test_settings_of_tasks_are_those_of_the_code():
+    names = [name for name, *_ in table(page("docs/operations.md"), "setting")]
+    assert sorted(re.findall(r"`(\w+)`", " ".join(names))) == sorted(TaskSettings.__struct_fields__)
+
+
+@pytest.mark.django_db
+def test_permissions_of_roles_are_those_that_migrations_give():
+    roles.make()
+    permission = ("permissions__content_type__app_label", "permissions__codename")
+    given = Group.objects.values_list("name", *permission)
+    documented = [
+        (role, *name.split("."))
+        for _, names, who in table(page("docs/operations.md"), "to")
+        for role in who.split(", ")
+        for name in CODE.findall(names)
+    ]
+    assert sorted(documented) == sorted(given)
 
 
 def test_settings_are_those_that_are_read():

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 from django.db import connection
 
+from feedback.intervals import Interval, wilson
 from feedback.models import Task
 from feedback.normalise import normalise
 from privacy.models import Scope
@@ -17,7 +18,6 @@ from training import bias, datasets, gates, runs, slices
 from training.bias import ALPHA, Sample, Share, Slice, Topics
 from training.curation.permission import WORD, parameters, refuses
 from training.models import DatasetVersion, ModelVersion, Run
-from training.statistics import Interval, wilson
 from training.trainers import TRAINERS
 
 # Of larger versions the first rows are read: rows are ordered by hash, which is chance.

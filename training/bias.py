@@ -16,8 +16,9 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.preprocessing import normalize
 from sklearn.utils.extmath import randomized_svd
 
+from feedback.intervals import Interval, wilson
 from training.classifiers import ONE_WORD
-from training.statistics import Interval, PairedDifference, paired_difference, wilson
+from training.statistics import PairedDifference, paired_difference
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]

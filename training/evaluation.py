@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from feedback.intervals import wilson
 from training.metrics import expected_calibration_error
-from training.statistics import wilson
 
 Answers = tuple[list[Any], NDArray[np.float64] | None]  # outputs, their probabilities if known
 Predictor = Callable[[Sequence[str]], Answers]

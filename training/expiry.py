@@ -9,11 +9,11 @@ from functools import partial
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Case, Exists, OuterRef, Q, Subquery, When
 from django.db.models.functions import Coalesce
 
 from feedback import expiry
-from feedback.models import Example, Feedback, Inference, Status
+from feedback.models import Decision, Example, Feedback, Inference, Status
 from privacy.models import Kept, Project
 from privacy.retention import Border, Rows, Rule
 from training import archives, erasing
@@ -75,11 +75,14 @@ def _feedback(border: Border) -> Rows:
 
 
 def _rejected(border: Border) -> Rows:
-    """Return feedback whose rejection is old: a moderator's, else that of its capture."""
+    """Return feedback whose rejection is old: a moderator's, its discard, else its capture."""
     rows = Feedback.objects.filter(
         project=border.project, status=Status.REJECTED, created_at__lt=border.before
     )
-    dated: Rows = rows.alias(rejected_at=Coalesce("review__decided_at", "created_at"))
+    decided_at = Case(When(review__decision=Decision.REJECT, then="review__decided_at"))
+    records = Feedback.history.filter(number=OuterRef("pk"), status=Status.REJECTED)
+    discarded_at = records.order_by("-history_date").values("history_date")[:1]
+    dated: Rows = rows.alias(rejected_at=Coalesce(decided_at, Subquery(discarded_at), "created_at"))
     return dated.filter(rejected_at__lt=border.before)
 
 

@@ -1,16 +1,17 @@
 """One decision about many: what was done, what was left alone and why, and the way back."""
 
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from config.errors import EmendError
 from feedback import claims, review
+from feedback.admin import undoing
+from feedback.errors import TransitionRefused
 from feedback.models import Decision, Feedback, Review
 from privacy.paging import MOST_COUNTED
 
@@ -37,14 +38,12 @@ class Done:
 def each(rows: QuerySet[Feedback], decide: Callable[[Feedback], Review | None], *, by: str) -> Done:
     """Decide about each row that nobody else has before them, up to a limit."""
     done = Done()
-    taken = _before_others(by)
     number = rows.order_by()[:MOST_COUNTED].count()
-    for feedback in rows.select_related("task", "inference")[:MOST_AT_ONCE]:
-        if feedback.pk in taken:
-            done.skipped[f"{taken[feedback.pk]} has it open"] += 1
-            continue
+    for feedback in rows.select_related("task", "inference", "review")[:MOST_AT_ONCE]:
         try:
-            made = decide(feedback)
+            with transaction.atomic():
+                _require_as_read(feedback, by)
+                made = decide(feedback)
         except EmendError as error:
             done.skipped[_why(error)] += 1
             continue
@@ -57,36 +56,9 @@ def each(rows: QuerySet[Feedback], decide: Callable[[Feedback], Review | None], 
     return done
 
 
-def remember(
-    request: HttpRequest,
-    said: str,
-    decisions: list[tuple[int, int]],
-    kind: str = claims.FEEDBACK,
-) -> None:
-    """Keep for some seconds what may be undone; the session holds ids and no content."""
-    kept = {"said": said, "decisions": decisions, "at": time.time()}
-    request.session[f"undo_{kind}"] = kept
-
-
-def undoable(request: HttpRequest, kind: str = claims.FEEDBACK) -> dict[str, Any] | None:
-    """Return what may be undone still, and for how many seconds."""
-    kept: dict[str, Any] | None = request.session.get(f"undo_{kind}")
-    if kept is None:
-        return None
-    left = review.UNDO.total_seconds() - (time.time() - kept["at"])
-    return kept | {"seconds": round(left)} if left > 0 else None
-
-
-def forget(request: HttpRequest, kind: str = claims.FEEDBACK) -> list[tuple[int, int]]:
-    """Return what this session decided last, once; nothing where that is too long ago."""
-    kept = request.session.pop(f"undo_{kind}", {"decisions": [], "at": 0})
-    is_late = time.time() - kept["at"] > review.UNDO_AND_WAY.total_seconds()
-    return [] if is_late else [(pk, record) for pk, record in kept["decisions"]]
-
-
 def undo(request: HttpRequest) -> Done:
     """Take back what this session decided last."""
-    wanted = dict(forget(request))
+    wanted = dict(undoing.forget(request))
     review.hold_back(wanted, review.OF_MANY)
     done = Done()
     for feedback in Feedback.objects.filter(pk__in=wanted):
@@ -100,9 +72,16 @@ def undo(request: HttpRequest) -> Done:
     return done
 
 
-def _before_others(by: str) -> dict[int, str]:
-    others = claims.living(claims.FEEDBACK).exclude(moderator=by)
-    return dict(others.values_list("item", "moderator"))
+def _require_as_read(feedback: Feedback, by: str) -> None:
+    """Lock a row; raise TransitionRefused if another has it open, or decided since it was read."""
+    row = Feedback.objects.select_for_update().filter(pk=feedback.pk, status=feedback.status)
+    is_there = row.first() is not None
+    read, now = getattr(feedback, "review", None), review.standing(feedback)
+    if not is_there or (now and now.decided_at) != (read and read.decided_at):
+        raise TransitionRefused("decided meanwhile, or gone")
+    claim = claims.of(claims.FEEDBACK, feedback.pk)
+    if claim is not None and claim.moderator != by:
+        raise TransitionRefused(f"{claim.moderator} has it open")
 
 
 def _why(error: EmendError) -> str:

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 
 from config.errors import EmendError
+from config.json import JSON
 from feedback import claims, review
 from feedback.admin import showing
 from feedback.admin.correcting import CorrectionForm
@@ -20,7 +21,7 @@ from feedback.models import (
     Decision,
     Feedback,
     Review,
-    ReviewClaim,
+    SecondLook,
     Status,
 )
 from feedback.review.ranking import reason_of_place
@@ -29,6 +30,8 @@ from feedback.signals import SIGNALS
 from privacy.paging import counted
 
 LISTED = 10
+DECIDED = ("accept", "edit", "reject", "escalate")
+MENDED = ("retry", "discard")  # of what failed
 STATE_OF = {
     "accept": "ok",
     "reject": "danger",
@@ -45,9 +48,7 @@ STATE_OF = {
 class DecisionForm(CorrectionForm):
     """All decisions in one form: the button that was pressed says which one is meant."""
 
-    decision = forms.ChoiceField(
-        choices=[(name, name) for name in ("accept", "edit", "reject", "escalate", "retry")]
-    )
+    decision = forms.ChoiceField(choices=[(name, name) for name in (*DECIDED, *MENDED)])
     # The newest decision when the page was shown: two moderators must not overwrite each other.
     seen = forms.CharField(required=False, widget=forms.HiddenInput)
     # The numbers are keys: typed in the open field they choose the reason.
@@ -68,11 +69,14 @@ class DecisionForm(CorrectionForm):
     )
 
     def __init__(self, feedback: Feedback, sent: Mapping[str, Any] | None) -> None:
-        super().__init__(feedback.task, feedback.original, feedback.corrected, sent)
-        self.initial["seen"] = newest_decision(feedback)
-        standing = Review.objects.filter(feedback=feedback).first()
-        self.initial["is_pinned"] = standing is not None and standing.is_pinned
         self.feedback = feedback
+        self.standing = review.standing(feedback)
+        # What another moderator said is right, if anybody did.
+        self.accepted: JSON = None if self.standing is None else self.standing.corrected
+        proposed = feedback.corrected if self.accepted is None else self.accepted
+        super().__init__(feedback.task, feedback.original, proposed, sent)
+        self.initial["seen"] = newest_decision(feedback)
+        self.initial["is_pinned"] = self.standing is not None and self.standing.is_pinned
         self.said = ""  # once it is done
         self.record: int | None = None  # of a decision that may be undone
 
@@ -83,13 +87,16 @@ class DecisionForm(CorrectionForm):
             self.add_error("ground", "Say why it is rejected.")
         if decision == "reject" and data.get("ground") == "other" and not data.get("note"):
             self.add_error("note", "Say which reason.")
+        if decision == "discard" and not data.get("note"):
+            self.add_error("note", "Say why it is discarded.")
         return data
 
     def decide(self, *, by: str) -> bool:
         """Carry the decision out; return False, with the errors on the form, if it is refused."""
         try:
             with transaction.atomic():
-                Feedback.objects.select_for_update().get(pk=self.feedback.pk)
+                if not Feedback.objects.select_for_update().filter(pk=self.feedback.pk).first():
+                    raise TransitionRefused(review.GONE)
                 claims.require_free(claims.FEEDBACK, self.feedback.pk, by=by)
                 self._check_unseen()
                 self._carry_out(by)
@@ -98,7 +105,7 @@ class DecisionForm(CorrectionForm):
         return self.is_valid()
 
     def _check_unseen(self) -> None:
-        latest = Review.objects.filter(feedback=self.feedback).first()
+        latest = review.standing(self.feedback)
         if latest is not None and newest_decision(self.feedback) != self.cleaned_data["seen"]:
             raise TransitionRefused(
                 f"{latest.moderator} decided this ({latest.decision}) while you looked at it. "
@@ -106,9 +113,12 @@ class DecisionForm(CorrectionForm):
             )
 
     def _carry_out(self, by: str) -> None:
-        decision = self.cleaned_data["decision"]
-        if decision == "retry":
-            review.retry(self.feedback, by=by)
+        decision, note = self.cleaned_data["decision"], self.cleaned_data["note"].strip()
+        if decision in MENDED:
+            if decision == "retry":
+                review.retry(self.feedback, by=by)
+            else:
+                review.discard(self.feedback, by=by, reason=note)
             self.said = DONE[decision]
             return
         made = self._decide(decision, by)
@@ -122,12 +132,11 @@ class DecisionForm(CorrectionForm):
             return review.reject(self.feedback, by=by, reason=reason_in_words(data["ground"], note))
         if decision == "escalate":
             return review.escalate(self.feedback, by=by, reason=note)
-        is_edit = decision == "edit"
         return review.accept(
             self.feedback,
             by=by,
             reason=note,
-            corrected=data["corrected"] if is_edit else approved_before(self.feedback),
+            corrected=data["corrected"] if decision == "edit" else self.accepted,
             is_pinned=data["is_pinned"],
             wait=review.UNDO_AND_WAY,
         )
@@ -138,23 +147,9 @@ def reason_in_words(ground: str, note: str) -> str:
     return ": ".join(part for part in (words, note) if part)
 
 
-def approved_before(feedback: Feedback) -> Any:
-    """Return the correction of a moderator who accepted with it, and waits for another to agree."""
-    waiting = Review.objects.filter(feedback=feedback, decision=Decision.APPROVE).first()
-    return waiting and waiting.corrected
-
-
 def newest_decision(feedback: Feedback) -> str:
     newest = Review.history.filter(feedback_id=feedback.pk).order_by("-history_id").first()
     return "" if newest is None else str(newest.history_id)
-
-
-def taken_up(feedback: Feedback, *, by: str) -> ReviewClaim | None:
-    """Put a flagged item before the moderator; return whose it is, if it is somebody else's."""
-    if feedback.status != Status.FLAGGED:
-        return None
-    claim = claims.take(claims.FEEDBACK, feedback.pk, by=by)
-    return None if claim.moderator == by else claim
 
 
 def place_of(feedback: Feedback, desk: Desk) -> dict[str, Any]:
@@ -170,9 +165,8 @@ def place_of(feedback: Feedback, desk: Desk) -> dict[str, Any]:
     }
 
 
-def shown(feedback: Feedback, desk: Desk) -> dict[str, Any]:
+def shown(feedback: Feedback, desk: Desk, standing: Review | None = None) -> dict[str, Any]:
     """Gather what the page shows about a feedback."""
-    standing = Review.objects.filter(feedback=feedback).first()
     who = Contributor.objects.filter(task=feedback.task_id, user_id=feedback.user_id).first()
     has_shape = feedback.edit_distance is not None
     changes = feedback.task.kind.diff(feedback.original, feedback.corrected) if has_shape else []
@@ -193,6 +187,7 @@ def shown(feedback: Feedback, desk: Desk) -> dict[str, Any]:
         "weight": weight_document(feedback, who),
         "is_approval": SIGNALS[feedback.signal].case,
         "sent": _sent(feedback),
+        "look": SecondLook.objects.filter(feedback=feedback).exclude(second="").first(),
         "decisions": Review.history.filter(feedback_id=feedback.pk).order_by("-history_id"),
         **showing.of(feedback.inference, feedback.original, feedback.corrected, changes=changes),
     }

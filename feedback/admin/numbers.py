@@ -36,6 +36,10 @@ def page(request: HttpRequest) -> HttpResponse:
     tasks = list(given) if chosen is None else [chosen]
     opened, flow = numbers.opened(tasks), numbers.flow(tasks)
     found = numbers.decided(tasks, days=days)
+    flags = [(words_of(row), row, said_of(row)) for row in found.flags]
+    told = [
+        Advice("attention", f"\u201c{flag}\u201d is {said}.") for flag, _, said in flags if said
+    ]
     context = {
         **admin.site.each_context(request),
         "title": "How review is going",
@@ -52,8 +56,8 @@ def page(request: HttpRequest) -> HttpResponse:
         "most_a_day": max(max(day.flagged, day.decided) for day in flow),
         "found": found,
         "most_read": numbers.MOST_READ,
-        "flags": [(words_of(row), row, said_of(row)) for row in found.flags],
-        "advice": [_about_flow(flow), *_about_flags(found.flags)],
+        "flags": flags,
+        "advice": [_about_flow(flow), *told],
         "least_of_two": numbers.LEAST_OF_TWO,
         "may_see_names": request.user.has_perm("feedback.view_review"),
     }
@@ -68,11 +72,6 @@ def _about_flow(flow: list[numbers.Day]) -> Advice:
     if growth > 0:
         return Advice("attention", f"The queue grows, by {growth:,}: {counts}.")
     return Advice("ok", f"The queue {'shrinks' if growth else 'does not grow'}: {counts}.")
-
-
-def _about_flags(flags: list[numbers.FlagShare]) -> list[Advice]:
-    told = [(words_of(row), said_of(row)) for row in flags]
-    return [Advice("attention", f"\u201c{flag}\u201d is {said}.") for flag, said in told if said]
 
 
 def words_of(row: numbers.FlagShare) -> str:

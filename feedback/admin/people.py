@@ -2,13 +2,16 @@
 
 from typing import Any
 
-from django.contrib import admin
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
 from feedback import contributors
+from feedback.admin.bulk import MOST_AT_ONCE
 from feedback.admin.filters import TaskFilter
 from feedback.admin.item import STATE_OF
 from feedback.models import Contributor, Standing
@@ -18,6 +21,10 @@ MEANING = (
     "Trust is what the weights of this person's acts are multiplied by. Scores are renewed each "
     "hour; in the list of contributors a moderator can decide otherwise."
 )
+
+
+class ReasonForm(ActionForm):
+    reason = forms.CharField(required=False, label="Reason:", max_length=200)
 
 
 class HeldFilter(admin.BooleanFieldListFilter):
@@ -39,6 +46,8 @@ class ContributorAdmin(ReadOnlyAdmin):
     shown = ("user_id", "task", "standing", *readonly_fields)
     fieldsets = [(None, {"description": MEANING, "fields": shown})]
     actions = ["trust", "quarantine", "let_go"]
+    action_form = ReasonForm
+    most_at_once = MOST_AT_ONCE
 
     def has_decide_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("feedback.change_contributor")
@@ -80,11 +89,20 @@ class ContributorAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Let the scores decide again", permissions=["decide"])
     def let_go(self, request: HttpRequest, rows: QuerySet[Contributor]) -> None:
-        for row in rows.filter(is_held=True):
-            contributors.let_go(row, by=request.user.get_username())
-        self.message_user(request, "From the next scores on they are judged again.")
+        chosen = self._chosen(request, rows.filter(is_held=True))
+        contributors.let_go(*chosen, by=request.user.get_username())
+        self.message_user(request, f"{len(chosen)} judged again, from the next scores on.")
 
     def _hold(self, request: HttpRequest, rows: QuerySet[Contributor], standing: Standing) -> None:
-        for row in rows:
-            contributors.hold(row, standing=standing, by=request.user.get_username(), reason="")
-        self.message_user(request, f"{len(rows)} {standing.value} from now on, by your decision.")
+        by, reason = request.user.get_username(), request.POST.get("reason", "").strip()
+        chosen = self._chosen(request, rows)
+        contributors.hold(*chosen, standing=standing, by=by, reason=reason)
+        self.message_user(request, f"{len(chosen)} {standing.value} from now on, by your decision.")
+
+    def _chosen(self, request: HttpRequest, rows: QuerySet[Contributor]) -> QuerySet[Contributor]:
+        """Return as many of them as are done at once; say how many are left."""
+        left = rows.count() - MOST_AT_ONCE
+        if left > 0:
+            said = f"{left:,} left alone: beyond {MOST_AT_ONCE} at once."
+            self.message_user(request, said, messages.WARNING)
+        return rows[:MOST_AT_ONCE]

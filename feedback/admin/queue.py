@@ -1,14 +1,14 @@
 """The review queue, and the list of all feedback."""
 
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ActionForm
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models import OuterRef, Q, QuerySet, Subquery, Sum
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -17,7 +17,7 @@ from django.utils.html import format_html
 from django.views.generic import RedirectView
 
 from feedback import claims, review
-from feedback.admin import bulk, item, numbers
+from feedback.admin import bulk, item, numbers, undoing
 from feedback.admin.correcting import MOST_NOTED
 from feedback.admin.filters import (
     AlikeFilter,
@@ -32,7 +32,17 @@ from feedback.admin.filters import (
 from feedback.admin.showing.summary import summary
 from feedback.admin.waiting import Desk, order_of, searched
 from feedback.admin.words import REASONS, excerpt, why
-from feedback.models import Contributor, Feedback, FlaggedFeedback, Review, Status
+from feedback.admin.worklist import Worklist
+from feedback.errors import TransitionRefused
+from feedback.models import (
+    Contributor,
+    Feedback,
+    FlaggedFeedback,
+    HourFigures,
+    Review,
+    SecondLook,
+    Status,
+)
 from feedback.review.ranking import reason_of_place
 from privacy import staff
 from privacy.admin import ReadOnlyAdmin
@@ -46,9 +56,23 @@ class DecisionsForm(ActionForm):
     """What is decided about many at once; a rejection needs its reason."""
 
     ground = forms.ChoiceField(
-        required=False, label="Reason:", choices=[("", "none"), *REASONS.items()]
+        required=False,
+        label="Reason:",
+        choices=[("", "none"), *REASONS.items()],
+        widget=forms.Select(attrs={"data-required-for": "reject"}),
     )
-    note = forms.CharField(required=False, label="Note:", max_length=MOST_NOTED)
+    # The pattern refuses a note of blanks, as the server does.
+    note = forms.CharField(
+        required=False,
+        label="Note:",
+        max_length=MOST_NOTED,
+        widget=forms.TextInput(attrs={"data-required-for": "reject other", "pattern": r".*\S.*"}),
+    )
+    label = forms.CharField(
+        required=False,
+        label="Accept as:",
+        widget=forms.TextInput(attrs={"placeholder": "a label, where none is given", "size": 24}),
+    )
 
 
 class ListOfFeedback(ReadOnlyAdmin):
@@ -58,8 +82,8 @@ class ListOfFeedback(ReadOnlyAdmin):
     search_help_text = "A contributor's id, or a feedback's id or its beginning"
     search_fields = ["user_id__startswith", "uuid__startswith"]
     list_per_page = 50
+    most_at_once = bulk.MOST_AT_ONCE
     sortable_by = ()
-    change_list_template = "admin/feedback/feedback/change_list.html"
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("feedback.view_feedback")
@@ -73,13 +97,6 @@ class ListOfFeedback(ReadOnlyAdmin):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return KeysetList
-
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        undo_url = reverse("admin:feedback_queue_undo") + Desk.of(request).address
-        context = {"undo": bulk.undoable(request), "undo_url": undo_url}
-        return super().changelist_view(request, context | (extra_context or {}))
 
     @admin.display(description="Input")
     def what(self, feedback: Feedback) -> str:
@@ -100,27 +117,32 @@ class ListOfFeedback(ReadOnlyAdmin):
 
     @admin.action(description="Accept what nobody has decided, as it is", permissions=["change"])
     def accept(self, request: HttpRequest, rows: QuerySet[Feedback]) -> None:
-        """Let through what was flagged, and what no version takes for want of a user token."""
-        by = request.user.get_username()
+        """Let through what was flagged, and what no version takes for want of a user token.
+
+        What does not say what is right is accepted as the label that the moderator names.
+        """
+        by, label = request.user.get_username(), request.POST.get("label", "").strip()
         total = rows.order_by()[:MOST_COUNTED].count()
         undecided = Q(review=None) | Q(review__decision__in=["escalate", "approve"])
         is_new = Q(status=Status.PROCESSED, is_verified=False, review=None)
         waits = rows.filter((Q(status=Status.FLAGGED) & undecided) | is_new)
         says = Q(corrected__isnull=False) | ~Q(signal="down") | Q(review__corrected__isnull=False)
-        fit = waits.filter(says)
+        fit = waits if label else waits.filter(says)
         left = total - fit.order_by()[:MOST_COUNTED].count()
-        done = bulk.each(fit, partial(_accept, by=by), by=by)
+        done = bulk.each(fit, partial(_accept, by=by, label=label), by=by)
         if left:
             done.skipped["decided, in need of nothing, or without a word of what is right"] += left
         self._tell(request, done, "accepted")
 
     def _tell(self, request: HttpRequest, done: bulk.Done, verb: str) -> None:
         """Say what became of each; what was done may be undone for some seconds."""
-        said = done.words(verb)
+        said, final = done.words(verb), len(done.rows) - len(done.decisions)
+        review.hold_back([row.pk for row in done.rows])
         if done.decisions:
-            review.hold_back([pk for pk, _ in done.decisions])
-            bulk.remember(request, said, done.decisions)
+            said += f" {final:,} of them cannot be undone." if final else ""
+            undoing.remember(request, said, done.decisions)
         else:
+            undoing.begin_anew(request)
             self.message_user(request, said, messages.INFO if done.rows else messages.WARNING)
 
 
@@ -136,6 +158,16 @@ class FeedbackAdmin(ListOfFeedback):
     def get_urls(self) -> list[URLPattern]:
         queue = RedirectView.as_view(pattern_name=LIST, query_string=True)
         return [path("queue/", queue, name="feedback_queue"), *super().get_urls()]
+
+    @property
+    def queue(self) -> "ReviewQueue":
+        return cast("ReviewQueue", self.admin_site.get_model_admin(FlaggedFeedback))
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        context = self.queue.page_context(request) | (extra_context or {})
+        return super().changelist_view(request, context)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -164,68 +196,60 @@ class FeedbackAdmin(ListOfFeedback):
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined,no-any-return]
         desk = Desk.of(request)
         may_decide = self.has_change_permission(request, feedback)
+        was_waiting = feedback.status == Status.FLAGGED
         form = item.DecisionForm(feedback, request.POST or None)
         if request.method == "POST":
-            is_retry = request.POST.get("decision") == "retry"
-            if not (self.has_retry_permission(request) if is_retry else may_decide):
+            is_mended = request.POST.get("decision") in item.MENDED
+            if not (self.has_retry_permission(request) if is_mended else may_decide):
                 raise PermissionDenied
             if form.is_valid() and form.decide(by=desk.by):
-                return self._decided(request, desk, form)
+                return self._decided(request, form, was_waiting=was_waiting)
+            if not Feedback.objects.filter(pk=feedback.pk).exists():
+                self.message_user(request, review.GONE, messages.WARNING)
+                return self.queue.go_to(request, None)
             form.focus_first_error()
         self.note_look(request, feedback)
-        holder = item.taken_up(feedback, by=desk.by) if may_decide else None
+        is_taken_up = may_decide and was_waiting
         context = {
             **self.admin_site.each_context(request),
-            **item.shown(feedback, desk),
+            **item.shown(feedback, desk, form.standing),
             "opts": self.opts,
             "title": f"Feedback {feedback.uuid}",
             "form": form,
-            "queue_url": reverse(LIST) + desk.address,
-            "next_url": reverse("admin:feedback_queue_next", args=[feedback.pk]) + desk.address,
-            "claim_url": reverse("admin:feedback_queue_claim", args=[feedback.pk]),
-            "holder": holder,
+            **self.queue.page_context(request, feedback),
+            **({} if was_waiting else {"queue_url": reverse("admin:feedback_feedback_changelist")}),
+            "holder": self.queue.holder(request, feedback) if is_taken_up else None,
             "may_decide": may_decide,
             "may_retry": self.has_retry_permission(request),
-            "undo": bulk.undoable(request),
-            "undo_url": reverse("admin:feedback_queue_undo") + desk.address,
         }
         template = "admin/feedback/feedback/change_form.html"
         return TemplateResponse(request, template, context)
 
     def _decided(
-        self, request: HttpRequest, desk: Desk, form: item.DecisionForm
+        self, request: HttpRequest, form: item.DecisionForm, *, was_waiting: bool
     ) -> HttpResponseRedirect:
-        """Say what was done, with the way back, and go to the next item of the queue."""
+        """Say what was done, with the way back; go to the next item of the queue, if it was one."""
         feedback = form.feedback
-        address = reverse("admin:feedback_feedback_change", args=[feedback.pk]) + desk.address
-        if form.record is None:
-            look = format_html('{} <a href="{}">Look at it again</a>', form.said, address)
-            self.message_user(request, look)
+        if form.record is not None:
+            undoing.remember(request, form.said, [(feedback.pk, form.record)])
         else:
-            bulk.remember(request, form.said, [(feedback.pk, form.record)])
-        return _go_on(request, desk, feedback)
+            undoing.begin_anew(request)
+            page = reverse("admin:feedback_feedback_change", args=[feedback.pk])
+            again = format_html(' <a href="{}">Look at it again</a>', page) if was_waiting else ""
+            self.message_user(request, format_html("{}{}", form.said, again))
+        following = self.queue.take_next(request, feedback) if was_waiting else feedback
+        return self.queue.go_to(request, following)
 
 
-def _accept(feedback: Feedback, *, by: str) -> Review:
-    said = item.approved_before(feedback)
-    return review.accept(feedback, by=by, corrected=said, wait=review.OF_MANY)
-
-
-def _go_on(request: HttpRequest, desk: Desk, after: Feedback | None) -> HttpResponseRedirect:
-    """Go to what comes next; where nothing is left for this moderator, say why others wait."""
-    following = desk.take_next(after=after)
-    if following is None and desk.queue.exists():
-        messages.info(
-            request, "What is left is open before others, or waits for another moderator."
-        )
-    return _go_to(desk, following)
-
-
-def _go_to(desk: Desk, feedback: Feedback | None) -> HttpResponseRedirect:
-    if feedback is None:
-        return HttpResponseRedirect(reverse(LIST) + desk.address)
-    address = reverse("admin:feedback_feedback_change", args=[feedback.pk])
-    return HttpResponseRedirect(address + desk.address)
+def _accept(feedback: Feedback, *, by: str, label: str) -> Review:
+    standing = review.standing(feedback)
+    said = standing and standing.corrected
+    if label and said is None and feedback.corrected is None and feedback.signal == "down":
+        if not feedback.task.kind.has_label_output:
+            raise TransitionRefused("its task has no labels")
+        said = label
+    is_pinned = standing is not None and standing.is_pinned
+    return review.accept(feedback, by=by, corrected=said, is_pinned=is_pinned, wait=review.OF_MANY)
 
 
 class QueueList(KeysetList):
@@ -235,9 +259,12 @@ class QueueList(KeysetList):
 
 
 @admin.register(FlaggedFeedback)
-class ReviewQueue(ListOfFeedback):
+class ReviewQueue(Worklist, ListOfFeedback):
     """What waits for a decision, what is worth most first."""
 
+    kind = claims.FEEDBACK
+    addresses = "feedback_queue"
+    item_page = "admin:feedback_feedback_change"
     list_display = [
         *("what", "change", "task", "signal", "reason", "trusted", "grade", "created"),
     ]
@@ -247,7 +274,6 @@ class ReviewQueue(ListOfFeedback):
     search_help_text = "Words of the input or the correction, or a contributor's or feedback's id"
     actions = ["accept", "reject", "escalate"]
     action_form = DecisionsForm
-    change_list_template = "admin/feedback/feedback/queue.html"
     has_counts = True
     preserve_filters = False  # its items' addresses have their own
 
@@ -269,24 +295,18 @@ class ReviewQueue(ListOfFeedback):
         return QueueList
 
     def get_urls(self) -> list[URLPattern]:
-        site = self.admin_site.admin_view
-        return [
-            path("next/", site(self.next_view), name="feedback_queue_first"),
-            path("next/<int:pk>/", site(self.next_view), name="feedback_queue_next"),
-            path("claim/<int:pk>/", site(self.claim_view), name="feedback_queue_claim"),
-            path("undo/", site(self.undo_view), name="feedback_queue_undo"),
-            path("numbers/", site(numbers.page), name="feedback_numbers"),
-            *super().get_urls(),
-        ]
+        page = self.admin_site.admin_view(numbers.page)
+        return [path("numbers/", page, name="feedback_numbers"), *super().get_urls()]
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        claims.release(claims.FEEDBACK, by=request.user.get_username())
         context = {
             "title": "Review queue",
             "processed_today": partial(processed_today, request.user),
-            "next_url": reverse("admin:feedback_queue_first") + Desk.of(request).address,
+            "looks": partial(second_looks, request.user),
+            "may_decide": self.has_change_permission(request),
+            "has_projects": staff.projects_of(request.user).exists,
         }
         return super().changelist_view(request, context | (extra_context or {}))
 
@@ -295,30 +315,28 @@ class ReviewQueue(ListOfFeedback):
             raise PermissionDenied
         return HttpResponseRedirect(reverse("admin:feedback_feedback_change", args=[object_id]))
 
-    def next_view(self, request: HttpRequest, pk: int | None = None) -> HttpResponse:
-        """Go to what comes next, after one or first of all; it is before nobody else."""
-        if not self.has_change_permission(request):
-            raise PermissionDenied
-        desk = Desk.of(request)
-        own = staff.within(Feedback.objects.all(), request.user)
-        return _go_on(request, desk, own.filter(pk=pk).first())
+    def waiting(self, request: HttpRequest) -> QuerySet[Any]:
+        return staff.within(Feedback.objects.flagged(), request.user)
 
-    def claim_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Keep an item before the moderator whose page shows it; 409 if it is not any more."""
-        if request.method != "POST" or not self.has_change_permission(request):
-            raise PermissionDenied
-        rows = staff.within(Feedback.objects.flagged(), request.user)
-        is_held = claims.keep(claims.FEEDBACK, rows.filter(pk=pk), by=request.user.get_username())
-        return HttpResponse(status=204 if is_held else 409)
+    def offered(self, request: HttpRequest) -> QuerySet[Any]:
+        return Desk.of(request).offered
 
-    def undo_view(self, request: HttpRequest) -> HttpResponse:
-        """Take back what this moderator has just decided, and go back to it."""
-        if request.method != "POST" or not self.has_change_permission(request):
-            raise PermissionDenied
-        desk = Desk.of(request)
+    def view_of(self, request: HttpRequest) -> str:
+        return Desk.of(request).address
+
+    def take_next(self, request: HttpRequest, after: Any) -> Any:
+        """Take up what comes next; where nothing is left for them, say why the rest waits."""
+        following = super().take_next(request, after)
+        if following is None and Desk.of(request).queue.exists():
+            messages.info(
+                request, "What is left is open before others, or waits for another moderator."
+            )
+        return following
+
+    def undo(self, request: HttpRequest) -> Any:
         done = bulk.undo(request)
         self.message_user(request, done.words("undone"))
-        return _go_to(desk, done.rows[0] if len(done.rows) == 1 else None)
+        return done.rows[0] if len(done.rows) == 1 else None
 
     @admin.display(description="Why flagged")
     def reason(self, feedback: Feedback) -> str:
@@ -353,8 +371,15 @@ class ReviewQueue(ListOfFeedback):
         self._tell(request, done, "escalated")
 
 
+def second_looks(user: Any) -> int:
+    """Count what waits for a second look of this moderator."""
+    waiting = SecondLook.objects.waiting_for(user.get_username())
+    return staff.within(waiting, user, "feedback__project").count()
+
+
 def processed_today(user: Any) -> int:
-    """Count what was processed since midnight UTC."""
+    """Count what came since midnight UTC and is processed, as the figures by the hour have it."""
     midnight = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
-    done = Feedback.objects.filter(status=Status.PROCESSED, processed_at__gte=midnight)
-    return staff.within(done, user).count()
+    hours = HourFigures.objects.filter(hour__gte=midnight)
+    of_user = staff.within(hours, user, "task__project")
+    return of_user.aggregate(n=Sum("processed"))["n"] or 0

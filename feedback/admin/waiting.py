@@ -1,5 +1,6 @@
 """The review queue as one moderator has it before them: its filters, its order, what comes next."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,8 +10,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils.http import urlencode
 
-from feedback import claims
-from feedback.models import Approval, Decision, Feedback
+from feedback.models import Approval, Decision, Feedback, Review
 from privacy import staff
 from privacy.paging import MOST_COUNTED, is_beyond
 
@@ -32,9 +32,10 @@ def narrowed(rows: QuerySet[Any], params: Mapping[str, Any]) -> QuerySet[Any]:
     if "signal" in asked:
         rows = rows.filter(signal=_clean(asked["signal"]))
     if "flag" in asked:
-        rows = rows.filter(flags__contains=[_clean(asked["flag"])])
+        # That there are flags is said apart: the index holds no other rows.
+        rows = rows.filter(flags__contains=[_clean(asked["flag"])]).exclude(flags=[])
     if asked.get("state") == "new":
-        rows = rows.filter(review=None)
+        rows = rows.exclude(Exists(Review.objects.filter(feedback=OuterRef("pk"))))
     elif "state" in asked:
         rows = rows.filter(review__decision=_clean(asked["state"]))
     for name, same in (("alike", ("task", "input_hash")), ("whose", ("project", "user_id"))):
@@ -47,7 +48,8 @@ def narrowed(rows: QuerySet[Any], params: Mapping[str, Any]) -> QuerySet[Any]:
 def searched(rows: QuerySet[Any], text: str) -> QuerySet[Any]:
     """Keep the rows in which each word is found: in what was shown or corrected, or as an id."""
     for word in _clean(text).split()[:MOST_WORDS]:
-        found = Q(inference__input__icontains=word) | Q(corrected__icontains=word)
+        written = json.dumps(word, ensure_ascii=False)[1:-1]  # as it stands in JSON
+        found = Q(inference__input__icontains=written) | Q(corrected__icontains=written)
         rows = rows.filter(found | Q(user_id__startswith=word) | Q(uuid__startswith=word))
     return rows
 
@@ -100,26 +102,16 @@ class Desk:
         )
         return same.exclude(pk=feedback.pk)[:MOST_COUNTED].count() if feedback.input_hash else 0
 
-    def take_next(self, after: Feedback | None = None) -> Feedback | None:
-        """Take up what comes next, at the end the first again, and let go of anything else.
-
-        Nobody gets what somebody else has before them, nor again what they escalated or approved.
-        """
+    @property
+    def offered(self) -> QuerySet[Any]:
+        """What may come next: not again what this moderator escalated or approved."""
         passed = Q(review__decision=Decision.ESCALATE, review__moderator=self.by)
         given = Approval.objects.filter(feedback=OuterRef("pk")).order_by("-pk")
         proposed = Subquery(given.values("answer_hash")[:1])
         approved = given.filter(moderator=self.by, answer_hash=OuterRef("proposed")).order_by()
-        free = self.queue.exclude(passed).alias(proposed=proposed).exclude(Exists(approved))
-        free = free.exclude(claims.held(claims.FEEDBACK, but=self.by))
-        if after is not None:
-            free = free.exclude(pk=after.pk)
-        beyond = Q() if after is None else self._is_after(after)
-        following: Feedback | None = claims.take_first(
-            claims.FEEDBACK, free.filter(beyond), by=self.by
-        ) or claims.take_first(claims.FEEDBACK, free, by=self.by)
-        if following is None:
-            claims.release(claims.FEEDBACK, by=self.by)
-        return following
+        rows = self.queue.exclude(passed).alias(proposed=proposed)
+        offered: QuerySet[Any] = rows.exclude(Exists(approved))
+        return offered
 
     def _is_after(self, feedback: Feedback) -> Q:
         order = order_of(self.params)

@@ -24,9 +24,10 @@ DONE = {
     "accept": "Accepted.",
     "edit": "Accepted with your correction.",
     "reject": "Rejected.",
-    "escalate": "Escalated: it stays in the queue for somebody else.",
+    "escalate": "Escalated: it waits in the queue for somebody else.",
     "approve": "Accepted by you. Others are still to accept the same.",
     "retry": "Put back into the queue of processing.",
+    "discard": "Discarded.",
 }
 DECIDED = {
     "accept": "Accepted",
@@ -48,6 +49,7 @@ _MARKS = {
     "folded": ("mark", "Combining marks beyond the third"),
     "redacted": ("redacted", "Personal data was removed here"),
 }
+JOINERS = ("\u200c", "\u200d")
 _COMBINING = "".join(
     mark for mark in map(chr, range(0x300, 0x1F000)) if unicodedata.category(mark)[0] == "M"
 )
@@ -174,6 +176,20 @@ def as_text(value: JSON) -> str:
     if isinstance(value, str):
         return value
     return "" if value is None else json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def unhidden(text: str) -> str:
+    """Take out what would not be seen, and make all spaces the usual one."""
+
+    def usual(found: re.Match[str]) -> str:
+        before = text[max(0, found.start() - 1) : found.start()]
+        if found[0] in JOINERS and before >= "\u0600" and unicodedata.category(before)[0] in "LM":
+            return found[0]  # it is spelling, in Arabic script and those of India
+        mark = _mark_of(found, text, ())
+        kind = mark.kind if mark is not None and found[0] != "\t" else ""
+        return {"hidden": "", "space": " "}.get(kind, found[0])
+
+    return _CANDIDATE.sub(usual, text)
 
 
 def _mark_of(found: re.Match[str], text: str, own_types: Container[str]) -> Piece | None:

@@ -16,6 +16,7 @@ from feedback.models.contributor import Contributor, Standing
 from feedback.models.example import Example
 from feedback.models.figures import FiguresMark, HourFigures
 from feedback.models.letter import DeadLetter
+from feedback.models.look import SecondLook
 from feedback.models.review import Approval, Decision, Review, ReviewClaim
 from feedback.models.task import Task
 
@@ -41,6 +42,7 @@ __all__ = [
     "Inference",
     "Review",
     "ReviewClaim",
+    "SecondLook",
     "Standing",
     "Status",
     "Task",

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -80,6 +81,7 @@ class Feedback(Captured):
     processed_at = models.DateTimeField(null=True)
     touched = models.BigIntegerField(db_default=CURRENT_TRANSACTION, editable=False)
     was_waiting = False  # in the queue, when a verb of review locked it
+    was_approved = False  # by whoever decides now
     _change_reason: str  # simple_history writes it into the history row
     history = HistoricalRecords(
         excluded_fields=[
@@ -137,6 +139,7 @@ class Feedback(Captured):
             models.Index(
                 fields=["created_at"], name="feedback_failed", condition=Q(status="failed")
             ),
+            GinIndex(fields=["flags"], name="feedback_by_flag", condition=~Q(flags=[])),
             models.Index(fields=["inference", "user_id"], name="feedback_by_inference"),
             models.Index(fields=["task", "input_hash", "corrected_hash"], name="feedback_by_input"),
             models.Index(fields=["project", "created_at"], name="feedback_by_project"),

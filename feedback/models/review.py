@@ -23,6 +23,10 @@ class Review(models.Model):
     decision = models.CharField(max_length=10, choices=Decision)
     reason = models.CharField(max_length=500, default="", blank=True)
     corrected = models.JSONField(null=True, blank=True)
+    is_edited = models.BooleanField(default=False, help_text="Whether it has a `corrected`.")
+    is_undo = models.BooleanField(
+        default=False, help_text="In the history: this took back the record before it."
+    )
     is_pinned = models.BooleanField(
         default=False, help_text="A case that every later model must get right."
     )
@@ -65,7 +69,7 @@ class Approval(models.Model):
 class ReviewClaim(models.Model):
     """An item of a queue that one moderator has before them; it ends by itself."""
 
-    kind = models.CharField(max_length=10)  # "feedback", or "answer" of the answers to check
+    kind = models.CharField(max_length=10)  # "feedback", "answer" (to check) or "look" (a second)
     item = models.BigIntegerField()
     moderator = models.CharField(max_length=150)
     taken_at = models.DateTimeField(db_default=Now(), editable=False)

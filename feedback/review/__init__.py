@@ -1,6 +1,8 @@
 """The review stage: what waits for a moderator, in which order, and what is decided about it."""
 
+from feedback.review import second
 from feedback.review.deciding import (
+    GONE,
     OF_MANY,
     UNDO,
     UNDO_AND_WAY,
@@ -11,10 +13,12 @@ from feedback.review.deciding import (
     hold_back,
     reject,
     retry,
+    standing,
     undo,
 )
 
 __all__ = [
+    "GONE",
     "OF_MANY",
     "UNDO",
     "UNDO_AND_WAY",
@@ -25,5 +29,7 @@ __all__ = [
     "hold_back",
     "reject",
     "retry",
+    "second",
+    "standing",
     "undo",
 ]

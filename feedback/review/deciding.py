@@ -18,7 +18,8 @@ from feedback import claims
 from feedback.capture.cleaning import clean, unknown_images
 from feedback.capture.judging import answer_hash
 from feedback.errors import ReviewInvalid, TransitionRefused
-from feedback.models import Approval, Decision, Feedback, Review, Status
+from feedback.models import Approval, Decision, Feedback, Review, SecondLook, Status
+from feedback.review import second
 from feedback.validation import Act, judge
 
 MAX_REASON_CHARACTERS = 500
@@ -27,6 +28,8 @@ UNDO = timedelta(seconds=10)
 # Until then nobody processes what was accepted: a little longer than the button is shown.
 UNDO_AND_WAY = UNDO + timedelta(seconds=5)
 OF_MANY = timedelta(minutes=3)  # to decide about many at once, and to take it back
+GONE = "It is gone: it was erased, or kept for long enough."
+RESTORED = ("decision", "reason", "moderator", "decided_at", "is_edited", "is_pinned", "seconds")
 
 
 @transaction.atomic
@@ -64,13 +67,14 @@ def accept(
         _send_on(locked, wait)
         _remember(locked, f"accept by {by}")
     decision = Decision.ACCEPT if is_enough else Decision.APPROVE
-    review = _decide(locked, decision, by, reason)
-    if corrected != review.corrected:
-        # An earlier correction is in no history, so it could not come back.
-        review.is_undoable &= review.pk is None
-    review.corrected = corrected
+    review = _decide(locked, decision, by, reason, corrected)
     review.is_pinned = is_pinned
     return _save(review, feedback)
+
+
+def standing(feedback: Feedback) -> Review | None:
+    """Return what is decided about feedback, as it stands now."""
+    return Review.objects.filter(feedback=feedback).first()
 
 
 def approvals_needed(feedback: Feedback) -> int:
@@ -87,9 +91,9 @@ def reject(feedback: Feedback, *, by: str, reason: str) -> Review:
     locked = _locked(feedback)
     _require_reason(reason)
     _reopen(locked)
+    _withdraw_approval(locked, by)
     locked.move_to(Status.REJECTED)
     _remember(locked, f"reject by {by}")
-    _withdraw_approval(locked, by)
     return _save(_decide(locked, Decision.REJECT, by, reason), feedback)
 
 
@@ -109,11 +113,14 @@ def discard(feedback: Feedback, *, by: str, reason: str) -> None:
 
 @transaction.atomic
 def escalate(feedback: Feedback, *, by: str, reason: str = "") -> Review:
-    """Leave the feedback in the queue for somebody else to decide."""
+    """Leave the feedback in the queue for somebody else to decide, with what is proposed."""
     locked = _locked(feedback)
     _reopen(locked)
     _withdraw_approval(locked, by)
-    return _save(_decide(locked, Decision.ESCALATE, by, reason), feedback)
+    proposed = standing(locked)
+    review = _decide(locked, Decision.ESCALATE, by, reason, proposed and proposed.corrected)
+    review.is_pinned = proposed is not None and proposed.is_pinned
+    return _save(review, feedback)
 
 
 @transaction.atomic
@@ -152,16 +159,23 @@ def undo(feedback: Feedback, *, by: str, record: int) -> None:
     if locked.status != Status.FLAGGED:
         locked.move_to(Status.FLAGGED)
         said = locked.corrected
-        locked.corrected_hash = said and answer_hash(locked.task, locked.original, said)
+        if not locked.rejections:  # what was refused stands in nobody's way
+            locked.corrected_hash = said and answer_hash(locked.task, locked.original, said)
         _remember(locked, f"undone by {by}")
+        # Drawn by this very decision: nobody was asked yet.
+        since = Now() - OF_MANY
+        SecondLook.objects.filter(feedback=locked, first=by, drawn_at__gt=since).delete()
     review = Review.objects.get(feedback=locked)
     earlier = records.filter(id=newest.id, history_id__lt=record).first()
     review.decision = Decision.UNDONE
     if earlier is not None:
-        for name in ("decision", "reason", "moderator", "decided_at", "is_pinned", "seconds"):
+        for name in RESTORED:
             setattr(review, name, getattr(earlier, name))
+        if not review.is_edited:
+            review.corrected = None
     if review.decision == Decision.APPROVE and review.moderator == by:
         _approve(locked, by, locked.corrected if review.corrected is None else review.corrected)
+    review.is_undo = True
     review._change_reason = f"undone by {by}"[:100]
     review.save()
     if earlier is None:
@@ -171,7 +185,8 @@ def undo(feedback: Feedback, *, by: str, record: int) -> None:
 
 
 def _withdraw_approval(feedback: Feedback, by: str) -> None:
-    Approval.objects.filter(feedback=feedback, moderator=by).delete()
+    given = Approval.objects.filter(feedback=feedback, moderator=by).delete()[0]
+    feedback.was_approved = given > 0
 
 
 def _forget(review: Review) -> None:
@@ -210,7 +225,9 @@ def _approve(feedback: Feedback, by: str, said: Any) -> int:
 def _locked(feedback: Feedback) -> Feedback:
     """Return the row locked, so that two moderators decide one after the other."""
     rows = Feedback.objects.select_for_update(of=["self"]).select_related("task", "inference")
-    locked: Feedback = rows.get(pk=feedback.pk)
+    locked: Feedback | None = rows.filter(pk=feedback.pk).first()
+    if locked is None:
+        raise TransitionRefused(GONE)
     locked.was_waiting = locked.status == Status.FLAGGED
     return locked
 
@@ -266,19 +283,26 @@ def _shape_problems(feedback: Feedback, corrected: Any) -> list[Problem]:
     ) or unknown_images(task, corrected)
 
 
-def _decide(feedback: Feedback, decision: Decision, by: str, reason: str) -> Review:
-    review = Review.objects.filter(feedback=feedback).first() or Review(feedback=feedback)
-    # What was decided before, or never was in the queue, is decided anew rather than undone.
-    review.is_undoable = feedback.was_waiting
+def _decide(
+    feedback: Feedback, decision: Decision, by: str, reason: str, corrected: Any = None
+) -> Review:
+    review = standing(feedback) or Review(feedback=feedback)
+    # What was decided before, or never was in the queue, is decided anew rather than undone; so
+    # is what would not come back: another correction (it is in no history), an older approval.
+    is_own_approval = (review.decision, review.moderator) == (Decision.APPROVE, by)
+    review.is_undoable = feedback.was_waiting and review.corrected in (None, corrected)
+    review.is_undoable &= is_own_approval or not feedback.was_approved
+    review.is_undo = False
     review.decision = decision
+    review.corrected = corrected
+    review.is_edited = corrected is not None
     review.moderator = by
     review.reason = str(clean(feedback.task, None, reason).others[0])[:MAX_REASON_CHARACTERS]
     review.decided_at = timezone.now()
     review.seconds = claims.seconds(claims.FEEDBACK, feedback.pk, by=by)
-    if decision not in (Decision.ACCEPT, Decision.APPROVE):
-        review.is_undoable &= review.corrected is None
-        review.corrected = None
     review.is_pinned = False
+    if feedback.was_waiting:  # what was decided before is judged with the first verdict in sight
+        second.draw(feedback, decision, by)
     return review
 
 

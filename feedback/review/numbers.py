@@ -16,7 +16,8 @@ from django.utils import timezone
 
 from config.database import fetch
 from feedback import claims
-from feedback.agreement import Agreement, Pairs, cohen_kappa, wilson
+from feedback.agreement import Agreement, Pairs, cohen_kappa
+from feedback.intervals import wilson
 from feedback.models import Decision, Feedback, HourFigures
 
 WEEK = timedelta(days=7)
@@ -26,20 +27,18 @@ LEAST_OF_ALL, LEAST_OF_TWO = 30, 10  # judged twice, before agreement is told
 MOST_PAIRS = 20
 MOST_READ = 20_000  # records, the newest: more take long, and move no share by a point
 
-# An undo says so instead of a reason, and comes next after what it takes back.
+# An undo comes next after what it takes back.
 _VERDICTS = """
     WITH records AS (
         SELECT h.history_id, h.feedback_id, h.history_date AS at, h.moderator, h.decision,
-            h.seconds, f.flags, coalesce(starts_with(h.history_change_reason, 'undone by ')
-                AND h.history_change_reason <> left(h.reason, 100), false) AS is_undo
+            h.seconds, f.flags, h.is_undo
         FROM feedback_historicalreview AS h CROSS JOIN LATERAL (
             SELECT flags FROM feedback WHERE number = h.feedback_id AND task_id = ANY(%(tasks)s)
             LIMIT 1) AS f  -- row by row: else the planner reads all feedback
         WHERE h.history_date >= %(since)s ORDER BY h.history_date DESC LIMIT %(most)s
     ), verdicts AS MATERIALIZED (
         SELECT history_id, feedback_id, at, moderator, seconds, decision <> 'reject' AS is_yes,
-            CASE WHEN lead(true) OVER act IS NULL THEN flags END AS flags,  -- of the latest
-            (lead(true) OVER act OR lag(true) OVER act) AS is_one_of_many
+            CASE WHEN lead(true) OVER act IS NULL THEN flags END AS flags  -- of the latest
         FROM (SELECT *, lead(is_undo, 1, false) OVER (
             PARTITION BY feedback_id ORDER BY history_id) AS is_undone FROM records) AS r
         WHERE decision IN ('accept', 'approve', 'reject') AND NOT is_undo AND NOT is_undone
@@ -54,17 +53,14 @@ _VERDICTS = """
         SELECT flag, sum(n) AS n, sum(accepted) AS accepted FROM (
             SELECT flags, count(*) AS n, count(*) FILTER (WHERE is_yes) AS accepted
             FROM verdicts GROUP BY flags) AS same, unnest(flags) AS flag GROUP BY flag
-    ), first AS (
-        SELECT DISTINCT ON (feedback_id, moderator) feedback_id, moderator, history_id, is_yes
-        FROM verdicts WHERE is_one_of_many ORDER BY feedback_id, moderator, history_id
     ), pairs AS (
-        SELECT a.moderator AS first, b.moderator AS second, json_build_array(
-            count(*) FILTER (WHERE a.is_yes AND b.is_yes),
-            count(*) FILTER (WHERE a.is_yes AND NOT b.is_yes),
-            count(*) FILTER (WHERE NOT a.is_yes AND b.is_yes),
-            count(*) FILTER (WHERE NOT a.is_yes AND NOT b.is_yes)) AS counts
-        FROM first AS a JOIN first AS b USING (feedback_id) WHERE a.history_id < b.history_id
-        GROUP BY a.moderator, b.moderator
+        SELECT l.first, l.second, json_build_array(
+            count(*) FILTER (WHERE is_first_yes AND is_second_yes),
+            count(*) FILTER (WHERE is_first_yes AND NOT is_second_yes),
+            count(*) FILTER (WHERE NOT is_first_yes AND is_second_yes),
+            count(*) FILTER (WHERE NOT is_first_yes AND NOT is_second_yes)) AS counts
+        FROM feedback_secondlook AS l JOIN feedback AS f ON f.number = l.feedback_id
+        WHERE l.judged_at >= %(since)s AND f.task_id = ANY(%(tasks)s) GROUP BY l.first, l.second
     )
     SELECT json_build_object('read', (SELECT count(*) FROM records),
         'speeds', (SELECT json_agg(speed) FROM speed),
@@ -105,11 +101,11 @@ class FlagShare(msgspec.Struct):
 
     @property
     def low(self) -> float:
-        return wilson(self.accepted, self.n)[0]
+        return wilson(self.accepted, self.n).low
 
     @property
     def high(self) -> float:
-        return wilson(self.accepted, self.n)[1]
+        return wilson(self.accepted, self.n).high
 
     @property
     def is_nearly_always_accepted(self) -> bool:
@@ -122,7 +118,7 @@ class FlagShare(msgspec.Struct):
 
 
 class _Pair(msgspec.Struct):
-    """What two moderators said of the same feedback, the one after the other."""
+    """What two said of the same feedback, the second not knowing what the first did."""
 
     first: str
     second: str

@@ -5,6 +5,7 @@ from typing import Any
 
 from django import template
 
+from config.errors import title_of
 from config.json import JSON
 from feedback.admin import words
 from feedback.admin.showing import meaning_of
@@ -16,6 +17,7 @@ register.filter("age", age)
 register.filter("excerpt", words.excerpt)
 register.filter("steps", steps)
 register.filter("meaning_of", meaning_of)
+register.filter("title_of", title_of)
 
 
 @register.simple_tag(takes_context=True)

@@ -96,10 +96,16 @@ def feedback_of(request: KeyRequest, feedback_id: UUID) -> Feedback:
     return row
 
 
+DECIDED = (
+    "The feedback as decided. Where several moderators must accept the same, it stays `flagged` "
+    "with the decision `approve` until they have."
+)
+
+
 class ReviewView(APIView):
     """A decision made in the product's own moderation."""
 
-    @documented(body=ReviewBody, answer="The feedback as decided.", refusals=(409, 422))
+    @documented(body=ReviewBody, answer=DECIDED, refusals=(409, 422))
     def post(self, request: KeyRequest, feedback_id: UUID) -> Response:
         body = read(request.data, ReviewBody)
         row = feedback_of(request, feedback_id)

@@ -10,6 +10,8 @@ from django.http import HttpRequest
 from privacy.paging import MOST_COUNTED, counted, is_beyond
 
 AFTER = "after"
+# What is raised by an address that somebody wrote by hand.
+_NO_PLACE = (ArithmeticError, LookupError, RecursionError, TypeError, ValueError, ValidationError)
 
 
 class KeysetList(ChangeList):
@@ -36,9 +38,11 @@ class KeysetList(ChangeList):
         if AFTER in request.GET:
             try:
                 rows = rows.filter(is_beyond(order, json.loads(request.GET[AFTER])))
-            except (ValueError, TypeError, LookupError, RecursionError, ValidationError):
+            except _NO_PLACE:
                 rows = rows.none()
-        page = list(rows[: self.list_per_page + 1])
+        # Their keys first: to sort whole rows of a filter that many pass takes ten times as long.
+        keys = list(rows.values_list("pk", flat=True)[: self.list_per_page + 1])
+        page = list(self.queryset.filter(pk__in=keys))
         self.result_list = page[: self.list_per_page]
         self.is_first = AFTER not in request.GET
         if self.query:  # not counted beyond a page: the texts of many rows would be read for it

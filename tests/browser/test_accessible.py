@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from django.contrib.auth import get_user_model
 from django.utils import timezone
 from playwright.sync_api import expect
 
@@ -171,6 +172,27 @@ def test_second_factor(lead):
     found = faults_of(lead, ["/admin/second-factor/"])
     lead.get_by_role("button", name="Set it up").click()
     assert found + faults(lead) == []
+
+
+def test_the_page_on_which_roles_are_given(lead):
+    kim = get_user_model().objects.get()
+    get_user_model().objects.update(is_superuser=True)
+    lead.goto(f"/admin/auth/user/{kim.pk}/change/")
+    expect(lead.get_by_text("Chosen groups")).to_be_visible()
+    # What its markup lacks is Django's; the colours are ours.
+    assert [fault for fault in faults(lead) if fault[0] == "color-contrast"] == []
+
+
+def test_pages_that_refuse(lead, complaints):
+    found = []
+    for address in ("/admin/nothing/", "/admin/privacy/erasurerequest/"):
+        assert not lead.goto(address).ok
+        found += faults(lead)
+    lead.get_by_role("link", name="Go to the dashboard").click()
+    expect(lead).to_have_url(re.compile("/admin/$"))
+    assert found == []
+    # The browser says of itself that an answer was a refusal.
+    complaints[:] = [said for said in complaints if "Failed to load resource" not in said]
 
 
 def test_everything_is_reached_by_tab_and_seen_to_be(lead, editor):

@@ -129,11 +129,9 @@ def test_every_page_stands_under_the_policy(moderator, product):
 def train_and_roll_out():
     shop = Shop("another")
     shop.add_corpus()
-    champion, challenger = shop.model(), shop.model(seed=1)
-    rollouts.promote(champion)
-    rollouts.start(challenger, rollouts.Plan())
     shop.correct("the soup was new", user="ben")
-    shop.train()
+    rollouts.promote(shop.model())
+    rollouts.start(shop.register(), rollouts.Plan())
 
 
 def test_the_api_documentation_stands_under_the_policy(page, product):

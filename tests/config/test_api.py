@@ -17,6 +17,7 @@ from privacy import erasure
 from privacy.access import AnyScope
 from privacy.models import ApiKey
 from tests.product import Product, problem
+from tests.roles import permitted
 from training import datasets
 from training.models import ModelCredit, ModelVersion, Rollout, Run
 
@@ -296,6 +297,33 @@ def test_head_and_options_answer(shop):
 def test_an_unknown_address_is_a_problem_document(shop, path, settings):
     settings.DEBUG = False
     problem(shop.client.get(path), 404, "api.not_found")
+
+
+@pytest.mark.parametrize(
+    ("address", "status", "title"),
+    [("/admin/nothing/", 404, "There is no such page"), ("/admin/background/", 403, "not do this")],
+)
+def test_the_admin_refuses_with_a_page_of_its_own(settings, address, status, title):
+    settings.DEBUG = False
+    answer = permitted("kim", "view_feedback").get(address)
+    assert (answer.status_code, answer.headers["Content-Type"][:9]) == (status, "text/html")
+    assert title in answer.text
+    assert "Go to the dashboard" in answer.text
+    assert "Review queue" in answer.text
+
+
+def test_a_form_of_the_admin_that_is_too_old_is_refused_with_a_page(shop):
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(permitted("kim", "view_feedback").user)
+    answer = client.post("/admin/background/")
+    assert answer.status_code == 403
+    assert "This page was too old" in answer.text
+
+
+def test_who_is_not_logged_in_is_asked_to_wherever_they_go_in_the_admin(settings):
+    settings.DEBUG = False
+    answer = Client().get("/admin/nothing/")
+    assert (answer.status_code, answer.url) == (302, "/admin/login/?next=/admin/nothing/")
 
 
 def test_a_huge_number_in_an_address_is_not_found(shop):

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from config.beat import BellScheduler
+from config.beat import FROZEN_SECONDS, BellScheduler
 from config.celery import BEAT_SCHEDULE, BellTask, app, lock_key
 from config.models import BellRun
 from feedback.models import Feedback, Task
@@ -73,6 +73,20 @@ def test_it_works(kim, product):
     assert "No runs yet." in said
 
 
+def test_why_feedback_failed_is_said_in_words(kim, product):
+    feedback = fail(product)
+    Feedback.objects.filter(pk=feedback.pk).update(error="feedback.example_refused")
+    words = "The correction is no longer an output of the task"
+    assert f"{words} feedback.example_refused" in text_of(kim.get(PAGE))
+
+
+def test_what_a_person_may_not_see_is_not_said_to_be_none(product):
+    lee = permitted("lee", "retry_feedback", "view_feedback", projects=[product.project])
+    assert "No runs" not in text_of(lee.get(PAGE))
+    max_ = permitted("max", "view_run", projects=[product.project])
+    assert "Failed feedback" not in text_of(max_.get(PAGE))
+
+
 def test_each_run_of_a_task_is_kept_and_written_over(bell):
     def rest():
         return
@@ -122,9 +136,54 @@ def test_workers_and_the_scheduler_are_seen_by_their_names(product):
         said = text_of(kim.get(PAGE))
     finally:
         processes.end()
-    assert re.search(r"emend-beat asked [01]\.\d\d s ago", said)
+    assert re.search(r"emend-beat \d+ nothing now [01]\.\d\d s ago", said)
     assert "scheduler is not turning" not in said
     assert re.search(r"feedback\.process_text process\.text every 0\.5 s just now by emend-w", said)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_is_heard_while_it_is_idle_and_missed_when_it_is_dead(product, settings):
+    settings.REDIS_URL = "redis://of-this-process"  # which the page does not ask
+    kim = permitted("kim", "view_run", projects=[product.project])
+
+    def is_heard():
+        said = text_of(kim.get(PAGE))
+        row = re.search(
+            r"emend-worker process\.image \S+ \S+ train 1 nothing now [0-3]\.\d\d s", said
+        )
+        return bool(row) and "No worker is heard" not in said
+
+    assert "No worker is heard for process.image, process.layout" in text_of(kim.get(PAGE))
+    processes = Processes()
+    try:
+        processes.redis()
+        worker = processes.worker()
+        wait_until(is_heard)
+        processes.kill(worker)
+        wait_until(lambda: "emend-worker" not in text_of(kim.get(PAGE)))
+        assert "No worker is heard for process.image" in text_of(kim.get(PAGE))
+    finally:
+        processes.end()
+
+
+def test_a_worker_that_stands_still_is_marked(kim, monkeypatch):
+    row = f"('emend-worker train', %s::float8, ARRAY[{lock_key('worker')}])"
+    sessions = ", ".join(row % seconds for seconds in (75, 1.5))
+    monkeypatch.setattr(background, "_SESSIONS", f"VALUES {sessions}")
+    assert "emend-worker train 2 nothing now ✗ 75 s ago 1.50 s ago" in text_of(kim.get(PAGE))
+
+
+@pytest.mark.parametrize("name", ["rank-queue", "measure-figures"])
+def test_a_long_pass_is_not_made_beside_the_worker_that_makes_it(settings, monkeypatch, name):
+    settings.REDIS_URL = ""
+    app.loader.import_default_modules()
+    scheduler, asked = BellScheduler(app=app), []
+    entry = scheduler.schedule[name]
+    monkeypatch.setattr(app.tasks[entry.task], "waiting", lambda: FROZEN_SECONDS + 1)
+    monkeypatch.setattr(scheduler, "_is_only_scheduler", lambda: True)
+    monkeypatch.setattr(scheduler, "_stand_in", lambda _, *, is_forced: asked.append(is_forced))
+    scheduler.apply_entry(entry)
+    assert asked == [False]
 
 
 def test_a_task_at_work_is_named(kim, product):

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.html import escape
 
 from config import json
-from feedback import contributors, processing, review
+from feedback import contributors, figures, processing, review
 from feedback.admin.words import REASONS, WHY_FLAGGED, excerpt, pieces
 from feedback.contributors import Score
 from feedback.models import Contributor, DeadLetter, Feedback
@@ -86,7 +86,7 @@ def test_it_works(kim, product):
     feedback.refresh_from_db()
     assert (feedback.status, feedback.review.moderator) == ("pending", "kim")
     assert feedback.review.reason == "fine"
-    assert "No flagged feedback. 0 were processed today." in text_of(kim.get(QUEUE))
+    assert "No flagged feedback. Of what came today 0 are processed." in text_of(kim.get(QUEUE))
 
 
 def test_a_decision_leads_to_the_next_in_order(kim, product):
@@ -309,7 +309,8 @@ def test_the_index_says_what_needs_attention(kim, product):
     decide(kim, feedback, "accept")
     Feedback.objects.update(ready_at=timezone.now())  # nobody undid it
     processing.process_queue("process.text")
-    assert "No flagged feedback. 1 was processed today." in text_of(kim.get(QUEUE))
+    figures.measure()
+    assert "Of what came today 1 is processed." in text_of(kim.get(QUEUE))
 
 
 def test_a_key_is_revoked_after_a_question_and_never_shown(product):

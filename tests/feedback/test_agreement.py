@@ -1,11 +1,10 @@
-"""Kappa and intervals of shares, against scikit-learn, repeated draws and a count by hand."""
+"""Cohen's kappa and its interval, against scikit-learn, repeated draws and a count by hand."""
 
 import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from feedback.agreement import Pairs, cohen_kappa, wilson
-from training import statistics
+from feedback.agreement import Pairs, cohen_kappa
 
 
 def drawn(chance, rates, n):
@@ -58,9 +57,3 @@ def test_where_all_said_one_thing_there_is_no_kappa(pairs):
 
 def test_judges_who_never_agree_are_below_chance():
     assert cohen_kappa(Pairs(yes_no=20, no_yes=20)).kappa == -1
-
-
-@pytest.mark.parametrize(("successes", "n"), [(0, 9), (1, 9), (73, 73), (140, 150), (3, 1_000)])
-def test_the_interval_of_a_share_is_that_of_evaluations(successes, n):
-    theirs = statistics.wilson(successes, n)
-    assert wilson(successes, n) == pytest.approx((theirs.low, theirs.high), abs=1e-12)

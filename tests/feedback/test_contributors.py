@@ -161,6 +161,25 @@ def test_a_moderator_may_decide_otherwise(shop, task):
     ]
 
 
+def test_many_are_decided_about_at_once_and_followed_once(shop, task, monkeypatch):
+    rows = [said(shop, user, f"soup of {user}") for user in ("ann", "ben", "eve")]
+    process()
+    apply(task, *(score(user, honesty=0.98) for user in ("ann", "ben", "eve")))
+    followed = []
+    follow = contributors.follow
+    monkeypatch.setattr(contributors, "follow", lambda of: followed.append(of) or follow(of))
+    people = Contributor.objects.filter(user_id__in=["ann", "eve"])
+    contributors.hold(*people, standing="quarantined", by="mia", reason="one and the same")
+    assert followed == [task]
+    assert {row.status for row in Feedback.objects.filter(user_id__in=["ann", "eve"])} == {
+        "flagged"
+    }
+    assert Feedback.objects.get(pk=rows[1].pk).status == "processed"
+    contributors.let_go(*people, by="mia")
+    assert followed == [task, task]
+    assert set(Contributor.objects.values_list("is_held", flat=True)) == {False}
+
+
 def test_who_did_little_is_on_probation_again_once_let_go(shop, task):
     row = said(shop, "eve", "soup 1")
     process()

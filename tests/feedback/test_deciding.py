@@ -1,6 +1,7 @@
 """Approvals of several moderators, undo, claims, and the order of the queue."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -210,19 +211,36 @@ def test_a_revised_decision_is_revised_again_not_undone(shop):
 def test_nobodys_words_come_back_under_the_name_of_somebody_else(shop):
     require(shop, approvals_required=2)
     feedback = flag(shop)
-    review.accept(feedback, by="kim")
-    assert (
-        review.accept(feedback, by="lee", corrected="neg", wait=review.UNDO_AND_WAY).record is None
-    )
+    review.accept(feedback, by="kim", corrected="neg")
+    assert review.accept(feedback, by="lee", wait=review.UNDO_AND_WAY).record is None
 
 
+def test_an_undone_correction_is_gone(shop):
+    feedback = flag(shop)
+    review.escalate(feedback, by="kim")
+    made = review.accept(feedback, by="lee", corrected="neg", wait=review.UNDO_AND_WAY)
+    review.undo(feedback, by="lee", record=made.record)
+    now = review.standing(feedback)
+    assert (now.decision, now.moderator, now.corrected) == ("escalate", "kim", None)
+
+
+@pytest.mark.django_db(transaction=True)
 def test_an_undone_escalation_is_seen_by_the_next_version(shop):
     feedback = flag(shop)
     made = review.escalate(feedback, by="kim")
     before = Feedback.objects.values_list("touched", flat=True).get()
-    with transaction.atomic():
-        review.undo(feedback, by="kim", record=made.record)
-    assert Feedback.objects.values_list("touched", flat=True).get() >= before
+    review.undo(feedback, by="kim", record=made.record)
+    assert Feedback.objects.values_list("touched", flat=True).get() > before
+
+
+def test_an_escalation_keeps_what_is_proposed(shop):
+    require(shop, approvals_required=2)
+    feedback = flag(shop)
+    review.accept(feedback, by="kim", corrected="neg", is_pinned=True)
+    review.escalate(feedback, by="lee")
+    now = review.standing(feedback)
+    assert (now.corrected, now.is_pinned) == ("neg", True)
+    assert review.accept(feedback, by="mia", corrected=now.corrected).decision == "accept"
 
 
 def test_an_undone_escalation_leaves_ones_own_yes(shop):
@@ -230,11 +248,47 @@ def test_an_undone_escalation_leaves_ones_own_yes(shop):
     feedback = flag(shop)
     review.accept(feedback, by="kim", corrected="neg")
     made = review.escalate(feedback, by="kim")
-    if made.record is not None:
-        review.undo(feedback, by="kim", record=made.record)
-    review.accept(feedback, by="lee", corrected="neg")
-    standing = Approval.objects.filter(feedback=feedback).count()
-    assert (status_of(feedback) == "pending") is (standing == 2)
+    review.undo(feedback, by="kim", record=made.record)
+    assert review.standing(feedback).corrected == "neg"
+    assert review.accept(feedback, by="lee", corrected="neg").decision == "accept"
+
+
+@pytest.mark.parametrize("then", ["accept", "reject", "escalate"])
+def test_a_yes_from_before_others_decided_would_not_come_back(shop, then):
+    require(shop, approvals_required=3)
+    feedback = flag(shop)
+    review.accept(feedback, by="kim")
+    review.accept(feedback, by="lee")
+    more = {"reason": "no"} if then == "reject" else {}
+    assert getattr(review, then)(feedback, by="kim", **more).record is None
+
+
+def test_what_is_gone_cannot_be_decided(shop):
+    feedback = flag(shop)
+    Feedback.objects.filter(pk=feedback.pk).delete()
+    for verb in (review.accept, review.escalate, partial(review.reject, reason="no")):
+        with pytest.raises(TransitionRefused, match="It is gone"):
+            verb(feedback, by="kim")
+
+
+def test_what_was_refused_stands_in_nobodys_way_again(shop):
+    sent = shop.correct("ann", corrected="neutral", status=422)
+    feedback = Feedback.objects.get(uuid=sent["id"])
+    assert feedback.corrected_hash is None
+    review.escalate(feedback, by="kim")
+    made = review.reject(feedback, by="lee", reason="no")
+    review.undo(feedback, by="lee", record=made.record)
+    feedback.refresh_from_db()
+    assert feedback.corrected_hash is None
+
+
+def test_the_history_says_what_was_edited_and_what_was_undone(shop):
+    feedback = flag(shop)
+    made = review.accept(feedback, by="kim", corrected="neg", wait=review.UNDO_AND_WAY)
+    review.undo(feedback, by="kim", record=made.record)
+    review.reject(feedback, by="kim", reason="undone by hand")
+    records = Review.history.order_by("history_id").values_list("is_edited", "is_undo")
+    assert list(records) == [(True, False), (True, True), (False, False)]
 
 
 def test_a_yes_as_it_is_comes_back_with_its_decision(shop):

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from feedback import claims, review
 from feedback.agreement import Pairs, cohen_kappa
-from feedback.models import Feedback, HourFigures, Review, Task
+from feedback.models import Feedback, HourFigures, Review, SecondLook, Task
 from feedback.review import numbers
 from feedback.review.numbers import FlagShare
 from tests import roles
@@ -51,6 +51,16 @@ def accept(feedback, by="kim", **more):
 
 def reject(feedback, by="kim", reason="no"):
     return review.reject(feedback, by=by, reason=reason)
+
+
+@pytest.fixture
+def looks(monkeypatch):
+    """Draw all that is decided for a second look."""
+    monkeypatch.setattr(review.second, "chance", lambda: 0.0)
+
+
+def look_again(feedback, by, *, is_yes):
+    review.second.judge(feedback.second_look, by=by, is_yes=is_yes)
 
 
 def found(days=30):
@@ -126,45 +136,54 @@ def test_only_timed_decisions_have_a_median(shop):
     assert timed.p90 == pytest.approx(76, abs=1)  # four fifths of the way from 20 to 90
 
 
-def test_a_second_yes_makes_a_pair(shop):
+def test_only_second_looks_are_pairs(shop, looks):
     shop.patch("tasks/mood/", {"settings": {"approvals_required": 2}})
-    feedback = flag(shop)
-    accept(feedback, by="lee")
-    accept(feedback, by="kim")
+    agreed, revised = flag(shop), flag(shop, "bad soup")
+    accept(agreed, by="lee")
+    accept(agreed, by="kim")
+    reject(revised, by="lee")
+    reject(revised, by="kim")
     told = found()
-    assert told.agreement == cohen_kappa(Pairs(yes_yes=1))
-    assert [(row.moderator, row.accepted) for row in told.by_moderator] == [("kim", 1), ("lee", 1)]
+    assert (told.agreement.n, told.all.decided) == (0, 4)
+    look_again(agreed, "mia", is_yes=True)
+    assert found().agreement == cohen_kappa(Pairs(yes_yes=1))
 
 
-def test_pairs_are_the_first_verdicts_of_two(shop):
-    """Who comes first is first between all; two have one row, whoever of them came first."""
+def test_two_have_one_row_whoever_came_first(shop, looks):
     for feedback, (first, second) in zip(
         flags(shop, 12), [("kim", "lee")] * 5 + [("lee", "kim")] * 7, strict=True
     ):
         reject(feedback, by=first)
-        accept(feedback, by=second)
-        process()
-        reject(feedback, by=second)  # a changed mind makes no other pair
+        look_again(feedback, second, is_yes=True)
     told = found()
     assert told.agreement == cohen_kappa(Pairs(no_yes=12))
     assert told.between == [("kim", "lee", cohen_kappa(Pairs(no_yes=5, yes_no=7)))]
 
 
-def test_two_are_not_compared_by_a_handful(shop):
+def test_two_are_not_compared_by_a_handful(shop, looks):
     for feedback in flags(shop, numbers.LEAST_OF_TWO - 1):
         reject(feedback, by="lee")
-        accept(feedback, by="kim")
+        look_again(feedback, "kim", is_yes=False)
     assert (found().agreement.n, found().between) == (9, [])
 
 
-def test_agreement_is_told_from_thirty_on(shop, lead):
+def test_agreement_is_told_from_thirty_on(shop, lead, looks):
     few = flags(shop, numbers.LEAST_OF_ALL)
     for n, feedback in enumerate(few):
         reject(feedback, by="lee")
         if n == 29:
             assert "Too few judged twice (29)." in text_of(lead)
-        (accept if n % 3 else reject)(feedback, by="kim")
+        look_again(feedback, "kim", is_yes=n % 3 > 0)
     assert "Of 30 judged twice 10 got the same verdict both times: kappa 0.00" in text_of(lead)
+
+
+def test_looks_at_other_tasks_and_of_other_days_do_not_count(shop, looks):
+    reject(feedback := flag(shop))
+    look_again(feedback, "lee", is_yes=False)
+    assert found().agreement.n == 1
+    assert numbers.decided([], days=30).agreement.n == 0
+    SecondLook.objects.update(judged_at=timezone.now() - timedelta(days=31))
+    assert found().agreement.n == 0
 
 
 def test_a_flag_counts_by_the_latest_verdict(shop):

@@ -9,9 +9,10 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from feedback import claims, review
-from feedback.models import Contributor, Feedback, Inference
+from feedback.models import Contributor, Feedback, Inference, SecondLook
 from feedback.review import ranking
 from privacy.models import StaffProject
 from tests import roles
@@ -19,9 +20,12 @@ from tests.product import Product
 from training.models import AnswerToCheck
 
 pytestmark = pytest.mark.django_db
-QUEUE, ALL, CHECKS = (
+QUEUE, ALL, LOOKS, CHECKS = (
     reverse(f"admin:{name}_changelist")
-    for name in ("feedback_flaggedfeedback", "feedback_feedback", "training_answertocheck")
+    for name in (
+        *("feedback_flaggedfeedback", "feedback_feedback", "feedback_secondlook"),
+        "training_answertocheck",
+    )
 )
 FEW, MANY = 3, 60  # more than a page has
 LISTS = {
@@ -33,6 +37,8 @@ LISTS = {
     "queue, oldest first": f"{QUEUE}?order=oldest",
     "all feedback": ALL,
     "all feedback, filtered": f"{ALL}?status__exact=flagged&flag=feedback.no_fix",
+    "second looks": LOOKS,
+    "second looks where two differ": f"{LOOKS}?judged=differ",
     "answers to check": CHECKS,
 }
 ITEMS = {
@@ -43,6 +49,8 @@ ITEMS = {
     "what comes first": f"{QUEUE}next/",
     "what comes next": f"{QUEUE}next/{{first}}/",
     "what comes after the last": f"{QUEUE}next/{{last}}/",
+    "a second look": f"{LOOKS}{{look}}/change/",
+    "the next second look": f"{LOOKS}next/{{look}}/",
     "the first to check": f"{CHECKS}next/",
     "the next to check": f"{CHECKS}next/{{check}}/",
 }
@@ -71,7 +79,11 @@ class Desk:
         for n in new:
             own = {} if n % 2 else {"user_id": f"user-{n}", "input_hash": bytes([n + 1]) * 32}
             shown = copy_of(self.act.inference, **own)
-            copy_of(self.act, inference_id=shown.pk, act_hash=None, **own)
+            act = copy_of(self.act, inference_id=shown.pk, act_hash=None, **own)
+            other = copy_of(self.act, inference_id=shown.pk, act_hash=None, **own)
+            SecondLook.objects.create(feedback=act, first="lee", is_first_yes=True)
+            judged = {"second": "kim", "is_second_yes": False, "judged_at": timezone.now()}
+            SecondLook.objects.create(feedback=other, first="lee", is_first_yes=True, **judged)
             silent = copy_of(self.silent)
             AnswerToCheck.objects.create(task=silent.task, inference=silent, place=n)
             Contributor.objects.create(task=silent.task, user_id=f"user-{n}")
@@ -84,8 +96,13 @@ class Desk:
     def queries(self, address):
         """Return the queries of a page; what it takes up is taken before."""
         queue = Feedback.objects.flagged().order_by("-worth", "number")
-        check = AnswerToCheck.objects.earliest("pk")
-        page = address.format(first=queue[0].pk, last=queue.reverse()[0].pk, check=check.pk)
+        ids = {
+            "first": queue[0].pk,
+            "last": queue.reverse()[0].pk,
+            "look": SecondLook.objects.earliest("pk").pk,
+            "check": AnswerToCheck.objects.earliest("pk").pk,
+        }
+        page = address.format(**ids)
         self.client.get(page)
         with CaptureQueriesContext(connection) as queries:
             answer = self.client.get(page)

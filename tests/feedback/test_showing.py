@@ -263,6 +263,37 @@ def test_every_change_of_boxes_has_its_shape_and_its_words():
     ]
 
 
+def places(before, after):
+    """Return each box as it is now and the lines of its label: top and bottom, left and right."""
+    shapes = drawing.drawn(PAGE["page"], boxes(*before), boxes(*after))["shapes"]
+    for shape in shapes:
+        x, y = float(shape.text["x"]), float(shape.text["y"])
+        now = {name: float(number) for name, number in shape.now.items()}
+        yield now, (y, y + drawing.LINE, x, x + drawing.LETTER * len(shape.label))
+
+
+def test_a_label_stands_on_the_outline_of_its_box_not_over_what_is_in_it():
+    [(now, (_, bottom, left, _))] = places([box("a", bbox=(50, 50, 20, 10))], [])
+    assert (bottom, left) == (now["y"], now["x"])
+
+
+def test_a_label_stands_clear_of_the_arrow_that_comes_from_above():
+    moved = [box("a", bbox=(50, 20, 30, 20))], [box("a", bbox=(50, 90, 30, 20))]
+    [(now, (top, *_))] = places(*moved)
+    assert top == now["y"] + now["height"]
+
+
+def test_no_label_lies_over_the_head_of_an_arrow(product):
+    inference = infer(product, "layout", PAGE, boxes(box("a")))
+    page = shown(inference, boxes(box("a", bbox=(400, 300, 30, 40))))
+    assert page.index('class="arrow"') > page.rindex("<text")
+
+
+def test_a_label_at_the_right_edge_is_not_cut():
+    [(_, (*_, right))] = places([box("a", bbox=(780, 50, 20, 10))], [])
+    assert right == drawing.WIDTH + drawing.MARGIN
+
+
 @pytest.mark.parametrize(
     "bbox", [(-500, -500, 9, 9), (10**400, 1, 1, 1), (0, 0, 0, -5), (1e308, -1e308, 1e308, 1)]
 )

@@ -147,12 +147,26 @@ def test_a_rejection_counts_from_its_decision(product, now, seconds):
     assert Feedback.objects.exists() == (seconds > 0)
 
 
+@pytest.mark.parametrize("seconds", [-1, 1])
+def test_failed_feedback_counts_from_its_discard(product, now, monkeypatch, seconds):
+    feedback = product.correct("a text")
+    review.accept(feedback, by="mo")
+    Review.objects.update(decided_at=now - timedelta(days=100))
+    Feedback.objects.update(status="failed", created_at=now - timedelta(days=100))
+    discarded_at = now - timedelta(days=30) + seconds * SECOND
+    with monkeypatch.context() as patch:
+        patch.setattr(timezone, "now", lambda: discarded_at)
+        review.discard(feedback, by="mo", reason="the label is gone")
+    applied(product.project)
+    assert Feedback.objects.exists() == (seconds > 0)
+
+
 def test_what_was_refused_at_the_door_counts_from_its_capture(product):
     feedback = product.correct("a text")
     Feedback.objects.filter(pk=feedback.pk).delete()
     feedback.status = "rejected"
     feedback.created_at = timezone.now() - timedelta(days=31)
-    feedback.save(force_insert=True)
+    Feedback.objects.bulk_create([feedback])  # which writes no history, as capture does
     assert applied(product.project) == {("rejected", "Feedback"): 1}
 
 

@@ -7,7 +7,7 @@ from django.test import Client
 from django.urls import URLPattern, reverse
 from django.utils import timezone
 
-from feedback.models import DeadLetter, Example, Feedback, Inference, Review
+from feedback.models import DeadLetter, Example, Feedback, Inference, Review, SecondLook
 from privacy import access_log
 from privacy.access_log import Action
 from privacy.admin import ReadOnlyAdmin
@@ -41,7 +41,9 @@ def rival():
     rival = Product("rival")
     rival.task()
     values = objects_of(rival)
-    rival.correct("rita", "secret soup", signal="down", corrected=None)
+    sent = rival.correct("rita", "secret soup", signal="down", corrected=None)
+    flagged = Feedback.objects.get(uuid=sent["id"])
+    SecondLook.objects.create(feedback=flagged, first="nell", is_first_yes=True)
     task, model = rival.project.tasks.get(), ModelVersion.objects.get()
     ModelAlias.objects.create(task=task, name="champion", model_version=model)
     ModelErasure.objects.create(model_version=model, erasure=values["uuid:erasure_id"])

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from feedback.intervals import wilson
 from training.bias import (
     LEAST_ROWS,
     MOST_FACTOR,
@@ -17,7 +18,6 @@ from training.bias import (
     slices_of,
     temper,
 )
-from training.statistics import wilson
 
 FOOD = ["soup", "bread", "salad", "waiter", "menu"]
 PHONES = ["battery", "screen", "charger", "keypad", "signal"]

@@ -7,9 +7,10 @@ import pytest
 from django.utils import timezone
 
 from config.errors import IdConflict
-from feedback import claims
+from feedback import claims, figures
 from feedback.errors import Rejected
-from feedback.models import Feedback, Inference
+from feedback.intervals import wilson
+from feedback.models import Feedback, HourFigures, Inference
 from feedback.trust import Regime
 from privacy import consent, erasure, retention, subjects
 from privacy.models import Purpose, Upkeep
@@ -19,11 +20,11 @@ from training.checking import choosing
 from training.checking.clusters import clusters
 from training.errors import NotToCheck, TransitionRefused
 from training.models import AnswerToCheck, LeftOut, Prediction
-from training.statistics import wilson
 
 pytestmark = pytest.mark.django_db
 SENTENCE = "the waiter forgot our soup twice, and the bread was cold"
 TEXTS = list(islice(texts_of("train"), 12))
+MORE = list(islice(texts_of("train"), 12, 42))
 
 
 @pytest.fixture
@@ -174,6 +175,21 @@ def test_every_fifth_place_is_the_slices_whatever_it_is_worth(product, monkeypat
     assert places == [*([False] * 4), True, *([False] * 4), True, False, False]
 
 
+def test_the_slice_has_its_fifth_however_few_an_hour_are_checked(product, monkeypatch):
+    drawn = {silent(product, text, days=5).pk for text in TEXTS[:4]}
+    monkeypatch.setattr(choosing, "MOST_PROPENSITY", 1.0)
+    choose(product)
+    monkeypatch.setattr(choosing, "MOST_PROPENSITY", 0.0)
+    for text in MORE:
+        silent(product, text, confidence=0.5, days=5)
+    checked = []
+    for _ in range(5):
+        for check in choose(product)[:4]:
+            checking.answer(check, by="mia", signal="up")
+            checked.append(check.inference_id)
+    assert len(drawn & set(checked)) == 4
+
+
 def test_the_slice_is_never_trained_on_and_neither_is_its_input(product, all_drawn):
     product.task.settings = {"silence_weight": 0.5}
     product.task.save()
@@ -296,6 +312,17 @@ def test_an_answer_can_be_undone_for_some_seconds(product):
     AnswerToCheck.objects.update(answered_at=timezone.now() - timedelta(minutes=1))
     with pytest.raises(TransitionRefused):
         checking.undo(check, by="mia")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_figures_forget_an_answer_that_is_undone(product):
+    silent(product, TEXTS[0])
+    (check,) = choose(product)
+    checking.answer(check, by="mia", signal="up")
+    figures.measure()
+    assert HourFigures.objects.get().captured == 1
+    checking.undo(check, by="mia")
+    assert HourFigures.objects.get().captured == 0
 
 
 def test_time_before_the_answer_is_known_from_the_claim(product):

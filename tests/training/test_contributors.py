@@ -6,13 +6,13 @@ import pytest
 from django.utils import timezone
 
 from feedback import review
+from feedback.intervals import wilson
 from feedback.models import Contributor, Feedback, Inference
 from feedback.trust import Regime
 from privacy import consent
 from privacy.models import Purpose
 from tests.training.builders import BAD, GOOD, processed, sentences, shown_days_ago
 from training import contributors, datasets, runs
-from training.statistics import wilson
 
 pytestmark = pytest.mark.django_db
 PLACES = [f"corner {n}" for n in range(4)]

@@ -11,8 +11,8 @@ from django.utils import timezone
 from config.models import BellRun
 from feedback import figures
 from feedback.models import Feedback, HourFigures, Task
-from privacy.models import ErasureRequest
-from tests.roles import permitted
+from privacy.models import ErasureRequest, Project
+from tests.roles import permitted, staff
 from tests.training.builders import Product
 from training import rollouts
 from training.dashboard.charts import charts
@@ -21,11 +21,12 @@ from training.models import AnswerToCheck, DatasetVersion, ModelAlias, Rollout, 
 
 pytestmark = pytest.mark.django_db
 SEES = ["view_feedback", "view_run", "view_datasetversion", "view_rollout", "view_modelalias"]
+DECIDES = ["view_feedback", "change_feedback"]
 
 
 @pytest.fixture
 def kim(product):
-    return permitted("kim", *SEES, projects=[product.project])
+    return permitted("kim", *SEES, *DECIDES, projects=[product.project])
 
 
 def text_of(answer):
@@ -82,7 +83,7 @@ def test_only_given_projects_are_counted_and_offered(kim, product):
     answer = kim.get("/admin/?of=other")
     assert "Nothing needs you." in text_of(answer)
     assert "other" not in answer.content.decode()
-    root = permitted("root", *SEES, projects=[product.project, other.project])
+    root = permitted("root", *DECIDES, projects=[product.project, other.project])
     assert "1 flagged" in text_of(root.get("/admin/?of=other"))
 
 
@@ -134,15 +135,53 @@ def test_the_newest_build_that_failed_needs_somebody(kim, product):
 def test_answers_to_check_need_who_may_check_them(kim, product):
     AnswerToCheck.objects.create(task=product.task, inference=product.show("good soup"))
     assert "to check" not in text_of(kim.get("/admin/"))
-    lee = permitted("lee", "view_feedback", "view_answertocheck", projects=[product.project])
+    checks = ["view_feedback", "view_answertocheck", "change_answertocheck"]
+    lee = permitted("lee", *checks, projects=[product.project])
     assert "⚑ 1 to check" in text_of(lee.get("/admin/"))
 
 
-def test_what_somebody_may_not_see_is_not_said_to_be_well(kim, product):
+def needs_of(client):
+    """Return what the page says between the choice of a project and the loop."""
+    page = client.get("/admin/").content.decode()
+    section = page.split('aria-label="What needs you">')[1].split("</section>")[0]
+    return " ".join(re.sub(r"<[^>]+>", " ", section).split())
+
+
+@pytest.mark.parametrize(
+    ("role", "said"),
+    [
+        ("moderator", "Needs you: ⚑ 1 flagged the oldest just now ✗ 1 failed the oldest just now"),
+        ("engineer", "Needs you: ✗ 1 failed the oldest just now"),
+        ("privacy officer", "✓ Nothing needs you. No erasure failed."),
+    ],
+)
+def test_only_who_may_deal_with_it_is_told_that_it_needs_them(product, role, said):
+    flag(product, "two bad soups")
+    failed = product.react(product.show("good soup"), "up")
+    Feedback.objects.filter(pk=failed.pk).update(status="failed")
+    assert needs_of(staff(role, product.project)) == said
+
+
+def test_what_somebody_may_not_see_is_not_said_to_be_well(product):
     ended(product, "refused")
-    said = text_of(permitted("lee", "view_feedback", projects=[product.project]).get("/admin/"))
-    assert "Nothing is flagged and nothing failed." in said
-    assert "no model was refused" not in said
+    for names, said in ((DECIDES, " Nothing is flagged. Nothing failed."), (DECIDES[:1], "")):
+        client = permitted(f"lee-{len(names)}", *names, projects=[product.project])
+        assert needs_of(client) == f"✓ Nothing needs you.{said}"
+
+
+def test_who_has_no_project_is_told_so_and_not_that_all_is_well(product):
+    flag(product, "two bad soups")
+    client = staff("moderator")
+    assert needs_of(client) == (
+        "⚑ No project is given to you. So nothing that waits is shown here. "
+        "Somebody who manages staff can give you one."
+    )
+    assert "Nothing was captured" not in text_of(client.get("/admin/"))
+
+
+def test_a_project_without_tasks_is_one(product):
+    client = staff("moderator", Project.objects.create(slug="new", name="new"))
+    assert "✓ Nothing needs you." in needs_of(client)
 
 
 def check(product, text, is_right, task=None):

@@ -33,6 +33,7 @@ SECTIONS = {
 NOT_COPIED = {
     "feedback.Approval": "who of several moderators accepted what `reviews` tells",
     "feedback.Example": "what lineage lists, or an answer of `inferences` that nobody reacted to",
+    "feedback.SecondLook": "what another moderator would have decided, which changed nothing",
     "training.Archive": "names of files that hold the same once more, with what others said",
     "training.Shard": "names of files that hold the same once more, with what others said",
 }

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from training.statistics import HarmMonitor, mcnemar, paired_difference, wilson
+from training.statistics import HarmMonitor, mcnemar, paired_difference
 
 
 def pairs(both, gained, lost, neither):
@@ -19,33 +19,6 @@ def test_it_works():
     assert result.estimate == pytest.approx(18 / 250)
     assert result.low < result.estimate < result.high
     assert (result.n, result.gained, result.lost) == (250, 30, 12)
-
-
-@pytest.mark.parametrize(
-    ("successes", "n", "low", "high"),
-    # Newcombe 1998, Statistics in Medicine 17:857, table I, method 3
-    [
-        (81, 263, 0.2553, 0.3662),
-        (15, 148, 0.0624, 0.1605),
-        (0, 20, 0.0, 0.1611),
-        (1, 29, 0.0061, 0.1718),
-    ],
-)
-def test_wilson_equals_published_limits(successes, n, low, high):
-    interval = wilson(successes, n)
-    assert interval.low == pytest.approx(low, abs=5e-5)
-    assert interval.high == pytest.approx(high, abs=5e-5)
-
-
-def test_wilson_holds_its_estimate_at_both_ends():
-    assert wilson(0, 7).low == 0
-    assert wilson(7, 7).high == 1
-
-
-@pytest.mark.parametrize(("successes", "n"), [(0, 0), (3, 2), (-1, 2)])
-def test_wilson_refuses_what_is_no_proportion(successes, n):
-    with pytest.raises(ValueError, match="not a proportion"):
-        wilson(successes, n)
 
 
 @pytest.mark.parametrize(

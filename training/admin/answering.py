@@ -9,6 +9,7 @@ from django.db import transaction
 from config.errors import EmendError
 from feedback import claims
 from feedback.admin.correcting import CorrectionForm
+from feedback.admin.words import as_text
 from training import checking
 from training.models import AnswerToCheck
 
@@ -29,7 +30,15 @@ class AnswerForm(CorrectionForm):
         shown = check.inference.output
         super().__init__(check.task, shown, None, sent)
         self.check = check
+        self.said = as_text(shown)
         self.fields["note"].help_text = "Kept with your answer."
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean()
+        is_said = data.get("decision") != "edit" and self.is_changed
+        if is_said and data["corrected"] != self.said:
+            self.add_error("corrected", "You said what is right: use Correct it, or put it back.")
+        return data
 
     def answer(self, *, by: str) -> bool:
         """Store the answer; return False, with the errors on the form, if it is refused."""

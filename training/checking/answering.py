@@ -1,5 +1,6 @@
 """A moderator's word on an answer: feedback that takes the same way as any other."""
 
+from functools import partial
 from typing import Any, Literal
 
 from django.db import transaction
@@ -8,7 +9,7 @@ from django.utils import timezone
 from msgspec import UNSET
 
 from config.errors import EmendError
-from feedback import claims
+from feedback import claims, figures
 from feedback.capture import capture_feedback
 from feedback.capture.drafts import Sent
 from feedback.models import Feedback, Inference, Review, Status
@@ -87,6 +88,10 @@ def undo(check: AnswerToCheck, *, by: str) -> None:
     _save(locked, check)
     rows = Feedback.objects.filter(pk=said.pk)
     rows._raw_delete(rows.db)  # nothing was made of it yet
+    # No row is left whose change would let them be counted again.
+    hour = said.created_at.replace(minute=0, second=0, microsecond=0)
+    count = partial(figures.count, locked.task.project_id, [hour])
+    transaction.on_commit(count, robust=True)
 
 
 def _locked(check: AnswerToCheck) -> AnswerToCheck:

@@ -5,7 +5,8 @@ each answer with the same chance, its propensity. Of what had its chance in a dr
 most worth fill the rest of the list, one of each cluster of near-duplicates, and silence teaches.
 So nothing that was chosen by its worth, or learnt, was missing when the slice was drawn. Every
 fifth place is the slice's, in the order of the draw, so which of it are answered does not depend on
-their worth either; what is left of a draw goes with the next one, all of it.
+their worth either; each hour's places go on where the answers ended, or who checks three an hour
+would never come to the fifth. What is left of a draw goes with the next one, all of it.
 """
 
 from collections import Counter
@@ -166,9 +167,10 @@ def _rank(task: Task, drawn_to: datetime) -> None:
     slice_ = list(rows.order_by("chosen_at", "pk"))
     drawn = _candidates(task, Inference.objects.filter(to_check__in=slice_))
     known = {candidate.pk: candidate for candidate in drawn}
+    done = AnswerToCheck.objects.filter(task=task, status="answered").count() % FIFTH
     for number, row in enumerate(slice_):
         _, _, row.exposure, row.worth, _ = known[row.inference_id]
-        row.place = FIFTH * number + FIFTH - 1
+        row.place = FIFTH * number + FIFTH - 1 - done
     checked = AnswerToCheck.objects.filter(CHECKED, inference=OuterRef("pk"))
     free = silent(task, drawn_to).filter(~Exists(checked)).order_by("-created_at")[:WINDOW]
     best = _best(task, _candidates(task, free), MOST_OPEN - len(slice_))
@@ -189,7 +191,7 @@ def _rank(task: Task, drawn_to: datetime) -> None:
                 worth=candidate.worth,
                 exposure=candidate.exposure,
                 alike=candidate.alike,
-                place=number + number // (FIFTH - 1),
+                place=number + (number + done) // (FIFTH - 1),
             )
             for number, candidate in enumerate(best)
         ],

@@ -8,10 +8,10 @@ from typing import TypeAlias
 
 from django.db.models import BooleanField, ExpressionWrapper, Q
 
+from feedback.intervals import Interval, wilson
 from feedback.models import Task
 from feedback.signals import SIGNALS
 from training.models import AnswerToCheck
-from training.statistics import Interval, wilson
 
 APPROVING = [name for name, signal in SIGNALS.items() if signal.case]
 Draw: TypeAlias = tuple[datetime | None, int | None]  # its time, and of how many answers

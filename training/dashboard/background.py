@@ -4,7 +4,7 @@ Nothing here talks to Redis: a broker that is away must not take this page with 
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
@@ -33,27 +33,30 @@ from training.models import DatasetVersion, Rollout, Run
 
 TASKS = (privacy_tasks, feedback_tasks, training_tasks)  # imported so that the bells are known
 MOST_ROWS, MOST_COUNTED = 20, 10_000
-LATE_SECONDS = 60  # of a queue, and of a scheduler that asks twice a second
+LATE_SECONDS = 60  # of a queue, a scheduler that asks twice a second, a worker that asks in two
 _SESSIONS = """
-    SELECT a.application_name, a.backend_start,
+    SELECT a.application_name,
         extract(epoch FROM clock_timestamp() - a.query_start)::float8,
         array_remove(array_agg(l.classid::bigint << 32 | l.objid::bigint), NULL)
     FROM pg_stat_activity AS a LEFT JOIN pg_locks AS l ON l.pid = a.pid
         AND l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.database = a.datid
     WHERE a.datname = current_database() AND a.backend_type = 'client backend'
-    GROUP BY a.pid, a.application_name, a.backend_start, a.query_start ORDER BY 1, 2"""
+    GROUP BY a.pid, a.application_name, a.query_start ORDER BY 1"""
 
 
 @dataclass
 class Worker:
-    """The sessions of one kind of process, and what they are at."""
+    """The sessions of processes of one name, what they are at, and for how long each is silent."""
 
     name: str
-    since: datetime
-    sessions: int
-    at_work: set[str]
-    silent_seconds: float
+    sessions: int = 0
+    at_work: set[str] = field(default_factory=set)
+    silences: list[float] = field(default_factory=list)  # seconds, one of each process
     is_scheduler: bool = False
+
+    @property
+    def is_heard(self) -> bool:
+        return any(seconds < LATE_SECONDS for seconds in self.silences)
 
 
 @dataclass(frozen=True)
@@ -97,30 +100,33 @@ def alarms() -> list[str]:
 
 def _is_turning(found: list[Worker]) -> bool:
     """Return whether a scheduler asks; where none ever worked there is none to miss."""
-    turning = [one for one in found if one.is_scheduler and one.silent_seconds < LATE_SECONDS]
-    return bool(turning) or not BellRun.objects.exists()
+    is_turning = any(one.is_scheduler and one.is_heard for one in found)
+    return is_turning or not BellRun.objects.exists()
+
+
+def _unserved(found: list[Worker]) -> list[str]:
+    """Return the queues of which no worker is heard."""
+    served = {queue for one in found if one.is_heard for queue in one.name.split()}
+    return sorted({entry["options"]["queue"] for entry in BEAT_SCHEDULE.values()} - served)
 
 
 def workers() -> list[Worker]:
-    """Return who is there: workers and the scheduler by the names of their sessions.
-
-    A process that has done nothing yet has no session.
-    """
+    """Return who is there: workers and the scheduler by the names of their sessions."""
     names = {lock_key(entry["task"]): entry["task"] for entry in BEAT_SCHEDULE.values()}
     found: dict[str, Worker] = {}
     with connection.cursor() as cursor:
         cursor.execute(_SESSIONS)
-        for name, since, silent_seconds, keys in cursor.fetchall():
+        for name, silent_seconds, keys in cursor.fetchall():
             tasks = {names[key] for key in keys if key in names}
             is_scheduler = lock_key("beat") in keys
             if not (tasks or is_scheduler or name.startswith("emend-")):
                 continue
-            one = found.setdefault(name, Worker(name, since, 0, set(), silent_seconds))
+            one = found.setdefault(name, Worker(name))
             one.sessions += 1
-            one.since = min(one.since, since)
             one.at_work |= tasks
-            if is_scheduler:
-                one.is_scheduler, one.silent_seconds = True, silent_seconds
+            one.is_scheduler |= is_scheduler
+            if is_scheduler or lock_key("worker") in keys:
+                one.silences.append(silent_seconds)
     return list(found.values())
 
 
@@ -186,6 +192,8 @@ def page_of(user: Any, why: str) -> dict[str, Any]:
     return {
         "workers": found,
         "is_turning": _is_turning(found),
+        "unserved": _unserved(found),
+        "late_seconds": LATE_SECONDS,
         "has_broker": bool(settings.REDIS_URL),
         "queues": _queues(),
         "schedules": _schedules({task for one in found for task in one.at_work}, runs),

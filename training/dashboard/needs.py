@@ -37,15 +37,14 @@ def needs(scope: Scope, flagged: Open, failed: Open) -> list[Need]:
     if background.may_see(scope.user):
         url = reverse("background")
         found += [Need(words, url) for words in background.alarms()]
-    if may("feedback.view_feedback"):
+    if may("feedback.change_feedback") and flagged.count:
         queue = reverse("admin:feedback_flaggedfeedback_changelist")
-        if flagged.count:
-            found.append(Need(f"{flagged} flagged", queue, "attention", flagged.oldest_at))
-        if failed.count:
-            rows = reverse("admin:feedback_feedback_changelist") + "?status__exact=failed"
-            rows = reverse("background") + "#failed" if background.may_see(scope.user) else rows
-            found.append(Need(f"{failed} failed", rows, at=failed.oldest_at))
-    if may("training.view_answertocheck") and (unchecked := _unchecked(scope)):
+        found.append(Need(f"{flagged} flagged", queue, "attention", flagged.oldest_at))
+    if scope.may_retry and failed.count:
+        rows = reverse("admin:feedback_feedback_changelist") + "?status__exact=failed"
+        rows = reverse("background") + "#failed" if background.may_see(scope.user) else rows
+        found.append(Need(f"{failed} failed", rows, at=failed.oldest_at))
+    if may("training.change_answertocheck") and (unchecked := _unchecked(scope)):
         url = reverse("admin:training_answertocheck_changelist")
         found.append(Need(f"{unchecked} to check", url, "attention"))
     if may("training.view_run"):

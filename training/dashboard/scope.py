@@ -6,7 +6,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from feedback.models import Task
-from privacy.staff import within
+from privacy.staff import projects_of, within
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,16 @@ class Scope:
     @property
     def ids(self) -> list[int]:
         return [task.pk for task in self.tasks]
+
+    @property
+    def has_project(self) -> bool:
+        """Say whether a project is given to the person, be it one without tasks yet."""
+        return bool(self.given) or self.user.is_superuser or projects_of(self.user).exists()
+
+    @property
+    def may_retry(self) -> bool:
+        may = self.user.has_perm
+        return bool(may("feedback.retry_feedback") or may("feedback.change_feedback"))
 
     @property
     def choices(self) -> dict[str, list[Task]]:

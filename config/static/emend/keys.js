@@ -51,6 +51,20 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   });
 }
 
+// What a decision needs is asked for before it is sent: refused, it would lose what was chosen.
+// data-required-for="reject other" is needed where each of these is chosen, or its button pressed.
+for (const kind of ["change", "click"]) {
+  document.addEventListener(kind, ({ target }) => {
+    const used = target.closest("button, input, select");
+    const needed = used?.form?.querySelectorAll("[data-required-for]") ?? [];
+    const chosen = [used, ...(used?.form?.querySelectorAll("select") ?? [])].map((one) => one?.value);
+    for (const field of needed) {
+      field.required = field.dataset.requiredFor.split(" ").every((name) => chosen.includes(name));
+      field.form.noValidate = false; // the admin's lists have it switched off
+    }
+  });
+}
+
 // A form is sent once, however often its key is pressed.
 for (const form of document.querySelectorAll("form[method=post]")) {
   form.addEventListener("submit", (event) => {

@@ -45,7 +45,7 @@ def drawn(page: JSON, before: JSON, after: JSON) -> dict[str, Any] | None:
     shapes, left_out = shapes[-MOST_BOXES:], len(shapes[:-MOST_BOXES])
     across, down = max(width * scale, 1.0), max(height * scale, 1.0)
     return {
-        "view": f"{-MARGIN} {-MARGIN} {across + 2 * MARGIN:.1f} {down + 2 * MARGIN:.1f}",
+        "view": f"{-MARGIN} {-MARGIN - LINE} {WIDTH + 2 * MARGIN} {down + 2 * (MARGIN + LINE):.1f}",
         "width": f"{across:.1f}",
         "height": f"{down:.1f}",
         "size": f"{_pixels(width)} {TIMES} {_pixels(height)} px",
@@ -145,14 +145,20 @@ def _shapes(
 
 
 def _labelled(shapes: list[Shape]) -> list[Shape]:
-    """Give each label a place at its box, below those that stand there already."""
-    taken: set[tuple[int, int]] = set()
+    """Give each label a place on the outline of its box, below those that stand there already.
+
+    It stands above, or under a box that has come from above: its arrow is left to be seen.
+    """
+    taken: set[tuple[float, int]] = set()
     labelled = []
     for shape in reversed(shapes):  # what was changed has the first choice
-        x, y = float(shape.now["x"]), float(shape.now["y"])
+        now, before = shape.now, shape.before or shape.now
+        is_lower = float(now["y"]) > float(before["y"])
+        x = min(float(now["x"]), WIDTH + MARGIN - LETTER * len(shape.label))
+        y = float(now["y"]) + (float(now["height"]) if is_lower else -LINE)
         columns = range(int(x / LETTER), int(x / LETTER) + len(shape.label) + 1)
         for _ in range(10):
-            rows = (int(2 * y / LINE), int(2 * y / LINE) + 1)
+            rows = (2 * y // LINE, 2 * y // LINE + 1)
             cells = {(row, column) for row in rows for column in columns}
             if not cells & taken:
                 break

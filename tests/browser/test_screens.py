@@ -1,0 +1,76 @@
+"""What fits on a laptop and on a phone."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import expect
+
+from feedback import review
+from feedback.models import Feedback, Inference, Task
+from tests.browser.queue import QUEUE, Editor, moderator
+from training import checking
+
+pytestmark = pytest.mark.django_db(transaction=True)
+ITEM = "/admin/feedback/feedback/{}/change/"
+BOTTOMS = "rows => rows.map(row => row.getBoundingClientRect().bottom)"
+BEYOND = """() => [...document.querySelectorAll("nav.top a, .results")].filter(element =>
+  element.getBoundingClientRect().right > innerWidth || element.scrollWidth > element.clientWidth
+).map(element => element.outerHTML.slice(0, 80))"""
+LABEL = "cell => getComputedStyle(cell, '::before').content"
+WIDTH = "element => element.getBoundingClientRect().width"
+
+
+@pytest.fixture(autouse=True)
+def _own_storage(settings, tmp_path):
+    settings.STORAGE_URL = str(tmp_path / "storage")
+
+
+@pytest.fixture
+def editor(page):
+    return Editor()
+
+
+@pytest.fixture
+def lead(page, editor):
+    return moderator(page, "kim", editor.project, role="lead")
+
+
+def on_a_phone(page, address):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(address)
+    expect(page.locator("#result_list tbody tr").first).to_be_visible()
+
+
+def test_it_works(lead, editor):
+    """More than a few rows of the queue are seen at once."""
+    for n in range(10):
+        editor.flag(n)
+    lead.goto(QUEUE)
+    bottoms = lead.locator("#result_list tbody tr").evaluate_all(BOTTOMS)
+    assert len([bottom for bottom in bottoms if bottom <= 900]) >= 5
+
+
+def test_a_text_is_mended_over_the_whole_width(lead, editor):
+    feedback = Feedback.objects.get(uuid=editor.flag(1))
+    lead.goto(ITEM.format(feedback.pk))
+    box = lead.get_by_label("What is right").evaluate(WIDTH)
+    assert box > 0.9 * lead.locator(".decide").evaluate(WIDTH)
+
+
+def test_lists_and_navigation_fit_on_a_phone(lead, editor, monkeypatch):
+    monkeypatch.setattr("feedback.review.second.chance", lambda: 0.0)
+    rows = [Feedback.objects.get(uuid=editor.flag(n)) for n in range(2)]
+    review.reject(rows[1], by="lee", reason="Who knows?")
+    editor.infer("The sea was grey.", confidence=0.6, user_id="u-9")
+    Inference.objects.update(created_at=timezone.now() - timedelta(days=3))
+    checking.choose(Task.objects.get(slug="mood"))
+    for name in ("feedback/flaggedfeedback", "feedback/secondlook", "training/answertocheck"):
+        on_a_phone(lead, f"/admin/{name}/")
+        assert lead.evaluate(BEYOND) == [], name
+
+
+def test_only_a_contributors_trust_is_called_that(lead, editor):
+    editor.flag(0)
+    on_a_phone(lead, QUEUE)
+    assert lead.locator("td.field-trusted").evaluate(LABEL) == "none"
