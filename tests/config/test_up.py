@@ -176,8 +176,8 @@ def test_a_killed_worker_comes_back(command):
     assert len(killed) == 1
     os.kill(*killed, signal.SIGKILL)
     wait_until(lambda: workers() and workers() != killed)
-    told = [line for line in output_of(command).splitlines() if line.startswith("text ")]
-    assert re.search(r"\| ended with -9; starts again in \d+ s", "\n".join(told)), told
+    told = re.compile(r"^text +\| ended with -9; starts again in \d+ s", re.MULTILINE)
+    wait_until(lambda: told.search(output_of(command)))
 
 
 def test_terminate_leaves_nothing(tmp_path):

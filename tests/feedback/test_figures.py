@@ -167,6 +167,8 @@ def test_changed_rows_are_found_by_index(product):
     task = Task.objects.get()
     with connection.cursor() as cursor:
         cursor.execute("SET enable_seqscan = off")
+        # In a table that is nearly empty all indexes by task cost the same.
+        cursor.execute("DROP INDEX feedback_by_input")
         asked = {"project": task.project_id, "seen_to": 1, "since": timezone.now()}
         cursor.execute("EXPLAIN " + figures._CHANGED, asked)
         plan = "\n".join(line for (line,) in cursor.fetchall())
