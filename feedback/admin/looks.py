@@ -74,8 +74,6 @@ class SecondLookAdmin(Worklist):
     list_display = ["what", "change", "task", "signal", "verdicts", "drawn"]
     list_filter = [JudgedFilter]
     list_select_related = ["feedback__task__project", "feedback__inference"]
-    list_per_page = 50
-    sortable_by = ()
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("feedback.view_feedback")

@@ -22,6 +22,8 @@ class Worklist(ReadOnlyAdmin):
     kind: str  # of its claims
     addresses: str  # how the names of its addresses begin
     item_page: str  # the name of the address of an item
+    list_per_page = 50
+    sortable_by = ()
 
     def waiting(self, request: HttpRequest) -> QuerySet[Any]:
         """Return what waits: it may be kept by whoever has it open."""

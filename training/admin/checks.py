@@ -46,8 +46,6 @@ class AnswerToCheckAdmin(Worklist):
     is_look_noted = False  # it is done by hand, of the answer's person
     list_display = ["what", "output", "task", "certainty", "why", "shown"]
     list_filter = ["task", SliceFilter]
-    list_per_page = 50
-    sortable_by = ()
     ordering = ["place", "pk"]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
