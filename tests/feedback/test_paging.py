@@ -15,7 +15,7 @@ QUEUE = "/admin/feedback/flaggedfeedback/"
 @pytest.fixture
 def kim(monkeypatch):
     """Return a moderator with three rows in lists of two."""
-    monkeypatch.setattr(queue.ListOfFeedback, "list_per_page", 2)
+    monkeypatch.setattr(queue.ReviewQueue, "list_per_page", 2)
     product = Product()
     product.task()
     for n in range(3):
