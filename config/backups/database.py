@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -14,6 +15,8 @@ from config import embedded
 from config.backups import BackupError
 
 SCHEMA = "public"
+PATIENCE_SECONDS = 5.0
+LOOK_SECONDS = 0.1
 # Nothing of it holds before the COMMIT, which is sent only when the dump was read to its end.
 _BEGIN = f"""
 BEGIN; SET LOCAL client_min_messages = warning; SET LOCAL lock_timeout = '10s';
@@ -100,7 +103,11 @@ def size() -> int:
 
 
 def other_sessions() -> int:
-    return int(_values(_OTHERS)[0])
+    """Count them; one whose program has just ended takes a moment to go, which is waited for."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while (others := int(_values(_OTHERS)[0])) and time.monotonic() < until:
+        time.sleep(LOOK_SECONDS)
+    return others
 
 
 def strangers(known: set[str]) -> list[str]:

@@ -27,6 +27,7 @@ def find_chromium(playwright):
 
 @pytest.fixture(scope="session")
 def browser():
+    connections.close_all()  # Django finds none of them in the loop that now begins
     with sync_playwright() as playwright, pytest.MonkeyPatch.context() as patch:
         # Playwright's loop runs in this thread; Django would take the tests' queries for async.
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
@@ -38,7 +39,7 @@ def browser():
         browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield browser
         browser.close()
-        connections.close_all()  # those of this loop, which nobody finds once it is over
+        connections.close_all()  # nor those of the loop once it is over
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
@@ -109,7 +110,7 @@ def everything():
 def lose_all(here):
     with connection.cursor() as cursor:
         tables = ", ".join(connection.introspection.table_names(cursor))
-        cursor.execute(f"TRUNCATE {tables} CASCADE; DROP TABLE django_session")
+        cursor.execute(f"TRUNCATE {tables} CASCADE; CREATE TABLE stray ()")
     shutil.rmtree(here / "storage", ignore_errors=True)
     shutil.rmtree(here / "data")
 
@@ -409,12 +410,19 @@ def test_while_up_runs_nothing_is_restored(here, backup):
         assert "stop `up` first" in refused("restore", folder, "--yes")
 
 
-def test_while_others_use_the_database_nothing_is_restored(here, backup):
+def test_while_others_use_the_database_nothing_is_restored(here, backup, monkeypatch):
+    monkeypatch.setattr(database, "PATIENCE_SECONDS", 0.0)
     folder = backup()
-    known = connection.get_connection_params()
-    names = ("dbname", "user", "password", "host", "port")
-    with psycopg.connect(**{name: known[name] for name in names if name in known}):
+    with closing(connection.copy()) as other, other.cursor():
         assert "other sessions use the database" in refused("restore", folder, "--yes")
+
+
+def test_a_session_that_is_ending_is_waited_for(here, backup, monkeypatch, replayed):
+    folder, other = backup(), connection.copy()
+    other.connect()
+    # It looks again once the other has ended.
+    monkeypatch.setattr(database.time, "sleep", lambda _seconds: other.close())
+    restored(folder)
 
 
 def test_other_keys_are_not_taken_unasked(here, backup, settings, replayed):
