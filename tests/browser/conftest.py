@@ -8,6 +8,8 @@ import pytest
 from django.db import connections
 from playwright.sync_api import sync_playwright
 
+from tests.browser.queue import Editor, moderator
+
 ARGUMENTS = [
     *("--headless", "--no-sandbox", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--no-first-run", "--disable-quic"),
@@ -81,3 +83,18 @@ def new_page(browser, live_server, complaints):
 @pytest.fixture
 def page(new_page):
     return new_page()
+
+
+@pytest.fixture(autouse=True)
+def _own_storage(settings, tmp_path):
+    settings.STORAGE_URL = str(tmp_path / "storage")
+
+
+@pytest.fixture
+def editor(page):
+    return Editor()
+
+
+@pytest.fixture
+def lead(page, editor):
+    return moderator(page, "kim", editor.project, role="lead")

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from feedback import claims, figures, review
 from feedback.models import Feedback, HourFigures, Inference, Task
-from tests.browser.queue import QUEUE, Editor, moderator
+from tests.browser.queue import QUEUE
 from training import checking
 from training.models import AnswerToCheck
 
@@ -42,21 +42,6 @@ WATCH = """() => {
 LEFT = "() => [[...window.unreached].map(element => element.outerHTML), window.ringless]"
 CHECKS = "/admin/training/answertocheck/"
 ITEM = "/admin/feedback/feedback/{}/change/"
-
-
-@pytest.fixture(autouse=True)
-def _own_storage(settings, tmp_path):
-    settings.STORAGE_URL = str(tmp_path / "storage")
-
-
-@pytest.fixture
-def editor(page):
-    return Editor()
-
-
-@pytest.fixture
-def lead(page, editor):
-    return moderator(page, "kim", editor.project, role="lead")
 
 
 def faults(page):

@@ -16,11 +16,6 @@ CHECKS = "/admin/training/answertocheck/"
 BOXES = {"boxes": [{"id": "a", "label": "panel", "bbox": [20, 20, 360, 260]}]}
 
 
-@pytest.fixture(autouse=True)
-def _own_storage(settings, tmp_path):
-    settings.STORAGE_URL = str(tmp_path / "storage")
-
-
 @pytest.fixture
 def kim(page):
     """A moderator before answers of three modalities that nobody reacted to for two days."""

@@ -5,19 +5,9 @@ from playwright.sync_api import expect
 
 from feedback import review
 from feedback.models import Feedback
-from tests.browser.queue import QUEUE, Editor, moderator
+from tests.browser.queue import QUEUE
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def editor(page):
-    return Editor()
-
-
-@pytest.fixture
-def lead(page, editor):
-    return moderator(page, "kim", editor.project, role="lead")
 
 
 def choose(page, action, **needed):

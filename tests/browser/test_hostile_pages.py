@@ -60,11 +60,6 @@ INJECTED = """() => {
 TEXT = "() => document.body.textContent.replace(/\\s+/g, ' ')"
 
 
-@pytest.fixture(autouse=True)
-def _own_storage(settings, tmp_path):
-    settings.STORAGE_URL = str(tmp_path / "storage")
-
-
 class Stranger(Editor):
     """A client that sends attacks in every field, of each modality."""
 

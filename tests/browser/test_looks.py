@@ -13,11 +13,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 LOOKS = "/admin/feedback/secondlook/"
 
 
-@pytest.fixture(autouse=True)
-def _own_storage(settings, tmp_path):
-    settings.STORAGE_URL = str(tmp_path / "storage")
-
-
 @pytest.fixture
 def kim(page, monkeypatch):
     """A moderator before what somebody else has rejected, in four modalities."""

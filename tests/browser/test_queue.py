@@ -4,19 +4,9 @@ import pytest
 from playwright.sync_api import expect
 
 from feedback.models import Feedback, Review
-from tests.browser.queue import QUEUE, Editor, moderator
+from tests.browser.queue import QUEUE, moderator
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def _own_storage(settings, tmp_path):
-    settings.STORAGE_URL = str(tmp_path / "storage")
-
-
-@pytest.fixture
-def editor(page):
-    return Editor()
 
 
 @pytest.fixture

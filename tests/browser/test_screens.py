@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from feedback import review
 from feedback.models import Feedback, Inference, Task
-from tests.browser.queue import QUEUE, Editor, moderator
+from tests.browser.queue import QUEUE
 from training import checking
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -19,21 +19,6 @@ BEYOND = """() => [...document.querySelectorAll("nav.top a, .results")].filter(e
 ).map(element => element.outerHTML.slice(0, 80))"""
 LABEL = "cell => getComputedStyle(cell, '::before').content"
 WIDTH = "element => element.getBoundingClientRect().width"
-
-
-@pytest.fixture(autouse=True)
-def _own_storage(settings, tmp_path):
-    settings.STORAGE_URL = str(tmp_path / "storage")
-
-
-@pytest.fixture
-def editor(page):
-    return Editor()
-
-
-@pytest.fixture
-def lead(page, editor):
-    return moderator(page, "kim", editor.project, role="lead")
 
 
 def on_a_phone(page, address):
@@ -58,7 +43,7 @@ def test_a_text_is_mended_over_the_whole_width(lead, editor):
     assert box > 0.9 * lead.locator(".decide").evaluate(WIDTH)
 
 
-def test_lists_and_navigation_fit_on_a_phone(lead, editor, monkeypatch):
+def test_lists_and_navigation_fit_on_small_screens(lead, editor, monkeypatch):
     monkeypatch.setattr("feedback.review.second.chance", lambda: 0.0)
     rows = [Feedback.objects.get(uuid=editor.flag(n)) for n in range(2)]
     review.reject(rows[1], by="lee", reason="Who knows?")
@@ -68,6 +53,17 @@ def test_lists_and_navigation_fit_on_a_phone(lead, editor, monkeypatch):
     for name in ("feedback/flaggedfeedback", "feedback/secondlook", "training/answertocheck"):
         on_a_phone(lead, f"/admin/{name}/")
         assert lead.evaluate(BEYOND) == [], name
+        for width in (768, 1024, 1101):
+            lead.set_viewport_size({"width": width, "height": 900})
+            assert lead.evaluate(BEYOND) == [], (name, width)
+
+
+def test_all_rows_are_selected_on_a_phone(lead, editor):
+    for n in range(2):
+        editor.flag(n)
+    on_a_phone(lead, QUEUE)
+    lead.get_by_label("Select all objects on this page for an action").check()
+    expect(lead.get_by_text("2 of 2 selected")).to_be_visible()
 
 
 def test_only_a_contributors_trust_is_called_that(lead, editor):

@@ -25,6 +25,7 @@ from feedback.models import QUEUES, DeadLetter, Feedback, Review, Status, Task
 from privacy import retention
 from privacy import tasks as privacy_tasks
 from privacy.models import ErasureRequest, Upkeep
+from privacy.paging import MOST_COUNTED, counted
 from privacy.staff import within
 from training import orphans
 from training import tasks as training_tasks
@@ -32,7 +33,7 @@ from training.checking import choosing
 from training.models import DatasetVersion, Rollout, Run
 
 TASKS = (privacy_tasks, feedback_tasks, training_tasks)  # imported so that the bells are known
-MOST_ROWS, MOST_COUNTED = 20, 10_000
+MOST_ROWS = 20
 LATE_SECONDS = 60  # of a queue, a scheduler that asks twice a second, a worker that asks in two
 _SESSIONS = """
     SELECT a.application_name,
@@ -138,11 +139,7 @@ def _queues() -> list[Queue]:
 
 
 def _count(rows: QuerySet[Any]) -> str:
-    return _up_to(rows[: MOST_COUNTED + 1].count())
-
-
-def _up_to(found: int) -> str:
-    return f"{MOST_COUNTED:,}+" if found > MOST_COUNTED else f"{found:,}"
+    return counted(rows[:MOST_COUNTED].count())
 
 
 def _schedules(at_work: set[str], runs: dict[str, BellRun]) -> list[Schedule]:
@@ -198,7 +195,7 @@ def page_of(user: Any, why: str) -> dict[str, Any]:
         "queues": _queues(),
         "schedules": _schedules({task for one in found for task in one.at_work}, runs),
         "failed": _failed(user, why).select_related("task")[:MOST_ROWS],
-        "failed_count": _up_to(errors[why] if why else errors.total()),
+        "failed_count": counted(errors[why] if why else errors.total()),
         "errors": errors.most_common(),
         "why": why,
         "most_at_once": bulk.MOST_AT_ONCE,
@@ -212,7 +209,7 @@ def page_of(user: Any, why: str) -> dict[str, Any]:
 
 def _errors(user: Any) -> Counter[str]:
     """Count what feedback failed by, among the newest."""
-    return Counter(_failed(user).values_list("error", flat=True)[: MOST_COUNTED + 1])
+    return Counter(_failed(user).values_list("error", flat=True)[:MOST_COUNTED])
 
 
 def _failed(user: Any, why: str = "") -> QuerySet[Feedback]:

@@ -10,9 +10,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from privacy.models import ErasureRequest
+from privacy.paging import MOST_COUNTED, counted
 from training.dashboard import background
 from training.dashboard.scope import Scope
-from training.dashboard.stages import MOST_COUNTED, Open
+from training.dashboard.stages import Open
 from training.models import AnswerToCheck, DatasetVersion, Rollout, Run
 
 MOST_NAMED = 3  # of each kind; the rest are counted
@@ -61,8 +62,8 @@ def needs(scope: Scope, flagged: Open, failed: Open) -> list[Need]:
 def _unchecked(scope: Scope) -> str:
     """Count what the list of answers to check holds; "" where it is empty."""
     rows = AnswerToCheck.objects.filter(task__in=scope.ids).waiting()
-    count = rows[: MOST_COUNTED + 1].count()
-    return "" if not count else f"{MOST_COUNTED:,}+" if count > MOST_COUNTED else f"{count:,}"
+    count = rows[:MOST_COUNTED].count()
+    return counted(count) if count else ""
 
 
 def _few(found: Iterator[Need], words: str, name: str) -> list[Need]:

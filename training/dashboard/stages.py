@@ -10,10 +10,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from feedback.models import Feedback, HourFigures
+from privacy.paging import MOST_COUNTED, counted
 from training.dashboard.scope import Scope
 from training.models import CHAMPION, AnswerToCheck, DatasetVersion, ModelAlias, Rollout, Run
 
-MOST_COUNTED = 10_000  # beyond it "10,000+" says enough, and to count on takes long
 DAY, WEEK, MONTH = timedelta(days=1), timedelta(days=7), timedelta(days=30)
 
 
@@ -37,12 +37,12 @@ class Open:
     oldest_at: datetime | None
 
     def __str__(self) -> str:
-        return f"{MOST_COUNTED:,}+" if self.count > MOST_COUNTED else f"{self.count:,}"
+        return counted(self.count)
 
 
 def opened(scope: Scope, status: str) -> Open:
     rows = Feedback.objects.filter(task__in=scope.ids, status=status).order_by("created_at")
-    found = rows[: MOST_COUNTED + 1].aggregate(n=Count("pk"), oldest=Min("created_at"))
+    found = rows[:MOST_COUNTED].aggregate(n=Count("pk"), oldest=Min("created_at"))
     return Open(found["n"], found["oldest"])
 
 
