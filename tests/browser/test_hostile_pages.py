@@ -1,6 +1,9 @@
 """What clients and contributors send, shown to staff as text: nothing of it runs."""
 
+import json
+import os
 from datetime import timedelta
+from pathlib import Path
 from urllib.parse import quote, urlencode
 
 import pytest
@@ -205,3 +208,40 @@ def test_people_and_the_dashboard(kim, stranger):
     figures.measure()
     for address in ("/admin/?of=" + quote(SEEN[3]), "/admin/background/", "/admin/second-factor/"):
         shows(kim, address, MODERATOR)
+
+
+def parts():
+    """Share out the texts of the files that HOSTILE_TEXTS names, or ours, each part an item's.
+
+    A file is a JSON list, or has one text a line.
+    """
+    found = []
+    for path in map(Path, os.environ.get("HOSTILE_TEXTS", "").split(os.pathsep)):
+        if path.suffix == ".json":
+            found += json.loads(path.read_text())
+        elif path.is_file():
+            found += path.read_text().splitlines()
+    parts = [[]]
+    for text in [text for text in found if text.strip()] or PAYLOADS:
+        if sum(map(len, parts[-1])) + len(text) > 4_000 or len(parts[-1]) == 40:
+            parts.append([])
+        parts[-1].append(text)
+    return parts
+
+
+def test_any_list_of_texts(kim, stranger):
+    """As input, answer, correction and comment, in decisions and their history."""
+    for part in parts():
+        messages = [{"role": "user", "content": text} for text in part]
+        answer = "\n".join(part)
+        act = {"corrected": f"{answer} {SEEN[0]} It ends.", "comment": answer[:2000]}
+        uuid = stranger.both("dialogue", {"messages": messages}, answer, **act)
+        body = {"decision": "escalate", "moderator": part[0][:100], "reason": answer[:500]}
+        stranger.post(f"feedback/{uuid}/review/", body, 200)
+        row = Feedback.objects.get(uuid=uuid)
+        shows(kim, f"/admin/feedback/feedback/{row.pk}/change/", "It ends.")
+        shows(kim, f"/admin/feedback/feedback/{row.pk}/history/", MODERATOR)
+        shows(kim, f"/admin/feedback/inference/{row.inference_id}/change/")
+    assert Feedback.objects.flagged().count() == len(parts())
+    shows(kim, QUEUE)
+    shows(kim, "/admin/")
