@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db.models import Q
 
-MOST_COUNTED = 10_000  # beyond it "10,000+" says enough, and to count on takes long
+MOST_COUNTED = 10_000  # from it on "10,000+" says enough, and to count on takes long
 
 
 def counted(number: int, most: int = MOST_COUNTED) -> str:

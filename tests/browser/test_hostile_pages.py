@@ -176,7 +176,7 @@ def test_decisions_and_who_made_them(kim, stranger):
         shows(kim, f"/admin/feedback/feedback/{feedback.pk}/change/", *PAYLOADS)
         decisions = " ".join(kim.get_by_label("History of decisions").text_content().split())
         assert [p for p in said if decisions.count(MARKED.get(p, p)) < 2] == []
-        shows(kim, f"/admin/feedback/feedback/{feedback.pk}/history/", MODERATOR)
+        shows(kim, f"/admin/feedback/feedback/{feedback.pk}/history/")
     body = {"decision": "reject", "moderator": SEEN[3], "reason": SEEN[4]}
     stranger.post(f"feedback/{feedback.uuid}/review/", body, 200)
     shows(kim, f"{QUEUE}numbers/", SEEN[3], MODERATOR)
@@ -215,32 +215,32 @@ def parts():
 
     A file is a JSON list, or has one text a line.
     """
+    names = os.environ.get("HOSTILE_TEXTS")
     found = []
-    for path in map(Path, os.environ.get("HOSTILE_TEXTS", "").split(os.pathsep)):
-        if path.suffix == ".json":
-            found += json.loads(path.read_text())
-        elif path.is_file():
-            found += path.read_text().splitlines()
+    for path in map(Path, names.split(os.pathsep) if names else []):
+        text = path.read_text()
+        found += json.loads(text) if path.suffix == ".json" else text.split("\n")
     parts = [[]]
     for text in [text for text in found if text.strip()] or PAYLOADS:
-        if sum(map(len, parts[-1])) + len(text) > 4_000 or len(parts[-1]) == 40:
+        is_full = sum(map(len, parts[-1])) + len(text) > 4_000 or len(parts[-1]) == 40
+        if is_full and parts[-1]:
             parts.append([])
         parts[-1].append(text)
     return parts
 
 
 def test_any_list_of_texts(kim, stranger):
-    """As input, answer, correction and comment, in decisions and their history."""
+    """As input, answer, correction and comment, and in the history of decisions."""
     for part in parts():
         messages = [{"role": "user", "content": text} for text in part]
         answer = "\n".join(part)
         act = {"corrected": f"{answer} {SEEN[0]} It ends.", "comment": answer[:2000]}
         uuid = stranger.both("dialogue", {"messages": messages}, answer, **act)
-        body = {"decision": "escalate", "moderator": part[0][:100], "reason": answer[:500]}
+        body = {"decision": "escalate", "moderator": part[0][:100]}
+        body["reason"] = f"{answer[:450]} It waits."
         stranger.post(f"feedback/{uuid}/review/", body, 200)
         row = Feedback.objects.get(uuid=uuid)
-        shows(kim, f"/admin/feedback/feedback/{row.pk}/change/", "It ends.")
-        shows(kim, f"/admin/feedback/feedback/{row.pk}/history/", MODERATOR)
+        shows(kim, f"/admin/feedback/feedback/{row.pk}/change/", "It ends.", "It waits.")
         shows(kim, f"/admin/feedback/inference/{row.inference_id}/change/")
     assert Feedback.objects.flagged().count() == len(parts())
     shows(kim, QUEUE)

@@ -7,7 +7,7 @@ from django.utils import timezone
 from playwright.sync_api import expect
 
 from feedback import review
-from feedback.models import Feedback, Inference, Task
+from feedback.models import Contributor, Feedback, Inference, Task
 from tests.browser.queue import QUEUE
 from training import checking
 
@@ -53,7 +53,7 @@ def test_lists_and_navigation_fit_on_small_screens(lead, editor, monkeypatch):
     for name in ("feedback/flaggedfeedback", "feedback/secondlook", "training/answertocheck"):
         on_a_phone(lead, f"/admin/{name}/")
         assert lead.evaluate(BEYOND) == [], name
-        for width in (768, 1024, 1101):
+        for width in (768, 1024, 1200, 1275):
             lead.set_viewport_size({"width": width, "height": 900})
             assert lead.evaluate(BEYOND) == [], (name, width)
 
@@ -64,6 +64,16 @@ def test_all_rows_are_selected_on_a_phone(lead, editor):
     on_a_phone(lead, QUEUE)
     lead.get_by_label("Select all objects on this page for an action").check()
     expect(lead.get_by_text("2 of 2 selected")).to_be_visible()
+
+
+def test_what_fits_stays_a_table(lead, editor):
+    Contributor.objects.create(task=Task.objects.first(), user_id="u-0")
+    for width, is_table in ((767, False), (1024, True)):
+        lead.set_viewport_size({"width": width, "height": 900})
+        lead.goto("/admin/feedback/contributor/")
+        expect(lead.get_by_role("cell", name="u-0")).to_be_visible()
+        expect(lead.get_by_role("columnheader", name="Trust")).to_be_visible(visible=is_table)
+        assert lead.evaluate(BEYOND) == []
 
 
 def test_only_a_contributors_trust_is_called_that(lead, editor):

@@ -418,11 +418,11 @@ def test_while_others_use_the_database_nothing_is_restored(here, backup, monkeyp
 
 
 def test_a_session_that_is_ending_is_waited_for(here, backup, monkeypatch, replayed):
-    folder, other = backup(), connection.copy()
-    other.connect()
-    # It looks again once the other has ended.
-    monkeypatch.setattr(database.time, "sleep", lambda _seconds: other.close())
-    restored(folder)
+    folder = backup()
+    with closing(connection.copy()) as other, other.cursor():
+        # It looks again once the other has ended.
+        monkeypatch.setattr(database.time, "sleep", lambda _seconds: other.close())
+        restored(folder)
 
 
 def test_other_keys_are_not_taken_unasked(here, backup, settings, replayed):

@@ -5,6 +5,7 @@ from urllib.parse import quote
 import pytest
 
 from feedback.admin import queue
+from privacy.paging import counted
 from tests.product import Product
 from tests.roles import permitted
 
@@ -40,6 +41,10 @@ def test_a_search_says_no_number_of_what_it_has_not_counted(kim):
     assert "Select all that match, 500 at once at most</a>" in said
     assert "All that match are selected" in said
     assert "Select all 3" not in said
+
+
+def test_what_is_counted_up_to_a_limit_says_so():
+    assert [counted(9_999), counted(10_000), counted(3, most=3)] == ["9,999", "10,000+", "3+"]
 
 
 def test_how_many_at_once_is_said_where_all_are_more(kim, monkeypatch):

@@ -195,7 +195,7 @@ def page_of(user: Any, why: str) -> dict[str, Any]:
         "queues": _queues(),
         "schedules": _schedules({task for one in found for task in one.at_work}, runs),
         "failed": _failed(user, why).select_related("task")[:MOST_ROWS],
-        "failed_count": counted(errors[why] if why else errors.total()),
+        "failed_count": _count(_failed(user, why)),
         "errors": errors.most_common(),
         "why": why,
         "most_at_once": bulk.MOST_AT_ONCE,
