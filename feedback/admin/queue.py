@@ -81,9 +81,7 @@ class ListOfFeedback(ReadOnlyAdmin):
     list_select_related = ["task__project", "inference", "review"]
     search_help_text = "A contributor's id, or a feedback's id or its beginning"
     search_fields = ["user_id__startswith", "uuid__startswith"]
-    list_per_page = 50
     most_at_once = bulk.MOST_AT_ONCE
-    sortable_by = ()
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("feedback.view_feedback")
@@ -152,6 +150,8 @@ class FeedbackAdmin(ListOfFeedback):
 
     list_display = ["what", "change", "task", "signal", "status", "contributor", "grade", "created"]
     list_filter = ["status", TaskFilter, SignalFilter, FlagFilter, "source", "is_verified"]
+    list_per_page = 50
+    sortable_by = ()
     ordering = ["-number"]  # which is by age, and an index
     actions = ["accept", "retry"]
 
